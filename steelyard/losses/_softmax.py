@@ -1,0 +1,287 @@
+"""The generalised softmax cross-entropy: value, gradient and positive curvature, per example.
+
+    a_c = Δ_c z_c + ι_c − m_y [c = y] + Λ[y, c]         q = softmax(a)
+    ℓ   = ω · (1 − q_y)^γ · (−log q_y)                  ω = class weight of this example
+
+Weighted cross-entropy, focal, logit adjustment, Balanced Softmax, LDAM, CDT, VS and the pairwise margins are
+points of this family (`steelyard.losses.names`). With dense targets t (one-hot or soft), smoothing ε and an
+expected-cost term:
+
+    ℓ   = Σ_c b_c (1 − q_c)^γ (−log q_c) + λ Σ_j M̄_j q_j
+    b_c = (1 − ε) t_c ω_c + (ε / C) ω̄,     ω̄ = Σ_c t_c ω_c,     M̄ = Σ_y t_y M[y],     m and Λ averaged over t
+
+Numerics. One class is left out of the sum of exponentials and its loss is log1p(Σ of the others / its own):
+a float32 log-sum-exp that already holds the target rounds a loss of 1e-9 to 0. For an integer target that class
+is the target, for dense targets the largest, so that every −log q_c is a sum of non-negative terms. No
+probability is clipped; powers are taken in log space.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from steelyard.losses import focusing
+from steelyard.losses.layout import Layout, column
+
+__all__ = ["WEIGHT_BY", "Parameters", "curvature", "gradient", "posterior", "value"]
+
+Tensor = Any
+
+WEIGHT_BY = ("target", "prediction", "pair", "prediction_hard", "pair_hard")
+
+
+class Parameters(NamedTuple):
+    """A point of the family; None where a parameter is absent and costs nothing."""
+
+    class_weight: Tensor | None = None  # (c,), (n, c), or (c, c) for pairs
+    logit_scale: Tensor | None = None  # Δ: () or (c,)
+    logit_offset: Tensor | None = None  # ι: () or (c,)
+    margin: Tensor | None = None  # m: () or (c,)
+    pairwise_offset: Tensor | None = None  # Λ: (c, c)
+    gamma: Tensor | None = None  # γ: ()
+    label_smoothing: Tensor | None = None  # ε: ()
+    cost_matrix: Tensor | None = None  # M: (c, c)
+    cost_coefficient: Tensor | None = None  # λ: ()
+
+
+def value(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> tuple[Tensor, Tensor | None]:
+    """Return ω·ℓ in nats and ω, each (n,) or (n, k); ω is None where it is 1."""
+    if at.dense or p.label_smoothing is not None or p.cost_matrix is not None:
+        return _value_dense(xp, at, p, weight_by)
+    return _value_index(xp, at, p, weight_by)
+
+
+# --- integer targets: everything is a function of one number, the gap between the others and the target ---------
+
+
+def _value_index(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> tuple[Tensor, Tensor | None]:
+    a, y = _adjusted(xp, at.logits, p), at.target
+    if p.pairwise_offset is not None:
+        a = a + _rows(xp, p.pairwise_offset, y)
+    gap = xp.logsumexp(xp.place(a, y, float("-inf"))) - xp.pick(a, y)
+    if p.margin is not None:
+        gap = gap + (p.margin if len(p.margin.shape) == 0 else xp.lookup(p.margin, y))
+    loss = xp.softplus(gap)
+    if p.gamma is not None:
+        loss = focusing.factor(xp, -xp.softplus(-gap), p.gamma) * loss
+    weight = _weight_of_index(xp, at.logits, y, p.class_weight, weight_by)
+    return (loss if weight is None else weight * loss), weight
+
+
+def _weight_of_index(
+    xp: ModuleType, z: Tensor, y: Tensor, w: Tensor | None, weight_by: str
+) -> Tensor | None:
+    if w is None:
+        return None
+    if weight_by == "target":
+        if len(w.shape) == 1:
+            return xp.lookup(w, y)
+        return xp.pick(_over_positions(xp, w, z), y)
+    if weight_by.startswith("prediction"):
+        return _weight_by_prediction(xp, z, w, weight_by)
+    if weight_by == "pair":
+        return xp.sum(_rows(xp, w, y) * xp.softmax(xp.stop_gradient(z)))
+    return xp.pick(_rows(xp, w, y), xp.argmax(z))
+
+
+def _weight_by_prediction(xp: ModuleType, z: Tensor, w: Tensor, weight_by: str) -> Tensor:
+    """Return Σ_c w_c sg(p_c), or w at the arg max; p is the raw softmax."""
+    if weight_by == "prediction_hard":
+        best = xp.argmax(z)
+        return xp.lookup(w, best) if len(w.shape) == 1 else xp.pick(_over_positions(xp, w, z), best)
+    return xp.sum(column(xp, w, z) * xp.softmax(xp.stop_gradient(z)))
+
+
+def _rows(xp: ModuleType, matrix: Tensor, y: Tensor) -> Tensor:
+    """Return matrix[y] with the class axis second."""
+    rows = xp.lookup(matrix, y)
+    return rows if len(y.shape) == 1 else xp.moveaxis(rows, -1, 1)
+
+
+def _over_positions(xp: ModuleType, w: Tensor, z: Tensor) -> Tensor:
+    """Return weights per row (n, c) for every position: the shape of the logits."""
+    return w if len(z.shape) == 2 else xp.expand_dims(w, 2) + xp.stop_gradient(z) * 0
+
+
+def _adjusted(xp: ModuleType, z: Tensor, p: Parameters) -> Tensor:
+    """Return Δ z + ι, the part that does not depend on the target."""
+    if p.logit_scale is not None:
+        z = column(xp, p.logit_scale, z) * z
+    return z if p.logit_offset is None else z + column(xp, p.logit_offset, z)
+
+
+# --- dense targets, smoothing, costs: every class takes part ----------------------------------------------------
+
+
+class _Dense(NamedTuple):
+    """What value, gradient and curvature share."""
+
+    nll: Tensor  # n_c = −log q_c
+    log_u: Tensor  # log(1 − q_c)
+    coefficient: Tensor  # b_c
+    weight: Tensor | None  # ω̄
+    cost: Tensor | None  # λ M̄
+
+
+def _dense(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> _Dense:
+    z = at.logits
+    t = at.target if at.dense else xp.onehot(at.target, at.n_classes, z.dtype)
+    a = _adjusted(xp, z, p)
+    if p.margin is not None:
+        a = a - column(xp, p.margin, z) * t
+    if p.pairwise_offset is not None:
+        a = a + xp.contract(t, p.pairwise_offset)
+    top = xp.argmax(a)
+    a_top = xp.pick(a, top)
+    gap = xp.logsumexp(xp.place(a, top, float("-inf"))) - a_top
+    nll = (xp.expand_dims(a_top, 1) - a) + xp.expand_dims(xp.softplus(gap), 1)
+    # log(1 − q): for every class but the largest q ≤ 1/2, and the direct formula is exact
+    log_u = xp.place(xp.log1p(-xp.exp(-xp.place(nll, top, 1.0))), top, -xp.softplus(-gap))
+    b, weight = _coefficients(xp, z, t, p, weight_by, at.n_classes)
+    cost = None if p.cost_matrix is None else p.cost_coefficient * xp.contract(t, p.cost_matrix)
+    return _Dense(nll, log_u, b, weight, cost)
+
+
+def _coefficients(
+    xp: ModuleType, z: Tensor, t: Tensor, p: Parameters, weight_by: str, n_classes: Any
+) -> tuple[Tensor, Tensor | None]:
+    w, eps = p.class_weight, p.label_smoothing
+    if w is None:
+        weighted, weight = t, None
+    elif weight_by == "target":
+        weighted = t * column(xp, w, z)
+        weight = xp.sum(weighted)
+    elif weight_by.startswith("prediction"):
+        row = _weight_by_prediction(xp, z, w, weight_by)
+        weighted = t * xp.expand_dims(row, 1)
+        weight = xp.sum(weighted)
+    else:
+        fixed = xp.stop_gradient(z)
+        p_or_best = (
+            xp.softmax(fixed) if weight_by == "pair" else xp.onehot(xp.argmax(fixed), n_classes, z.dtype)
+        )
+        # Σ_c W[y, c] p_c for every y: contract with the transposed matrix
+        weighted = t * xp.contract(p_or_best, xp.moveaxis(w, 0, 1))
+        weight = xp.sum(weighted)
+    if eps is None:
+        return weighted, weight
+    # the smoothed mass carries the weight of the true class, not w_c: smoothing must not shift classes by itself
+    share = xp.sum(t) if weight is None else weight
+    return (1.0 - eps) * weighted + eps * xp.expand_dims(share, 1) / n_classes, weight
+
+
+def _value_dense(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> tuple[Tensor, Tensor | None]:
+    d = _dense(xp, at, p, weight_by)
+    phi = d.nll if p.gamma is None else focusing.factor(xp, d.log_u, p.gamma) * d.nll
+    loss = xp.sum(d.coefficient * phi)
+    if d.cost is not None:
+        loss = loss + xp.sum(d.cost * xp.exp(-d.nll))
+    return loss, d.weight
+
+
+def gradient(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> Tensor:
+    """Return ∂(ω·ℓ)/∂z, (n, c[, k])."""
+    g = _gradient_adjusted(xp, at, p, weight_by)
+    return g if p.logit_scale is None else column(xp, p.logit_scale, g) * g
+
+
+def _gradient_adjusted(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> Tensor:
+    """Return ∂(ω·ℓ)/∂a, (n, c[, k]).
+
+        ∂ℓ/∂a_j = q_j Σ_{c≠j} b_c ψ_c − (1 − q_j) b_j ψ_j + q_j (λM̄_j − Σ_k λM̄_k q_k)
+
+    ψ is the slope of `focusing`. Writing the sum without its own term keeps small gradients exact.
+    """
+    d = _dense(xp, at, p, weight_by)
+    q = xp.exp(-d.nll)
+    by_class = d.coefficient * _slope(xp, d, p)
+    g = q * (xp.expand_dims(xp.sum(by_class), 1) - by_class) - xp.exp(d.log_u) * by_class
+    if d.cost is not None:
+        g = g + q * (d.cost - xp.expand_dims(xp.sum(d.cost * q), 1))
+    return g
+
+
+def _slope(xp: ModuleType, d: _Dense, p: Parameters) -> Tensor | float:
+    return 1.0 if p.gamma is None else xp.exp(focusing.log_slope(xp, d.nll, d.log_u, p.gamma))
+
+
+def curvature(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> Tensor:
+    """Return a bound h_j ≥ ∂²(ω·ℓ)/∂z_j², positive, (n, c[, k]).
+
+        ∂²ℓ/∂a_j² = Σ_c b_c [φ''_c (q_j − [c = j])² + ψ_c q_j (1 − q_j)] + q_j (1 − 2 q_j)(λM̄_j − Σ_k λM̄_k q_k)
+
+    It is exact, q_j (1 − q_j) Σ_c b_c, for γ = 0 without costs. Otherwise the negative part of φ'' is left out and
+    the cost term is taken by its absolute value, because a booster's Newton step needs a positive number: a
+    bound, not the second derivative. At least 1e-16.
+    """
+    d = _dense(xp, at, p, weight_by)
+    q, u = xp.exp(-d.nll), xp.exp(d.log_u)
+    by_class = d.coefficient * _slope(xp, d, p)
+    h = q * u * xp.expand_dims(xp.sum(by_class), 1)
+    if p.gamma is not None:
+        bound = d.coefficient * focusing.curvature_bound(xp, d.nll, d.log_u, p.gamma)
+        h = h + q * q * (xp.expand_dims(xp.sum(bound), 1) - bound) + u * u * bound
+    if d.cost is not None:
+        net = d.cost - xp.expand_dims(xp.sum(d.cost * q), 1)
+        h = h + q * abs(1.0 - 2.0 * q) * abs(net)
+    if p.logit_scale is not None:
+        h = column(xp, p.logit_scale, h) ** 2 * h
+    return xp.where(h > 1e-16, h, 1e-16)
+
+
+# --- the probabilities that the trained logits stand for --------------------------------------------------------
+
+
+def posterior(xp: ModuleType, z: Tensor, p: Parameters, weight_by: str) -> Tensor:
+    """Return the η, (n, c), for which logits (n, c) are stationary: Σ_y η_y ∇_z ℓ(z, y) = 0, Σ η = 1.
+
+    With x_y = η_y ω_y ψ_y the condition is that x is the stationary distribution of the chain that goes from y to
+    c with probability q_c^(y). Without pairwise offsets and smoothing that chain is reversible and
+
+        log x_y = 2 a_y − m_y + softplus(d_y + m_y),        d_y = log Σ_{j≠y} exp(a_j) − a_y
+
+    in closed form; otherwise one linear system of n_classes unknowns per row is solved, and a solution outside
+    the simplex (which smoothing can produce where q < ε / C) is brought back by clipping.
+    """
+    n_classes = int(z.shape[1])
+    if p.pairwise_offset is not None or p.label_smoothing is not None:
+        return _posterior_solved(xp, z, p, weight_by, n_classes)
+    a = _adjusted(xp, z, p)
+    top = xp.argmax(a)
+    a_top = xp.pick(a, top)
+    gap = xp.logsumexp(xp.place(a, top, float("-inf"))) - a_top
+    nll = (xp.expand_dims(a_top, 1) - a) + xp.expand_dims(xp.softplus(gap), 1)
+    others = xp.place(nll, top, 1.0)
+    d = xp.place(others + xp.log1p(-xp.exp(-others)), top, gap)
+    log_eta = 2.0 * (a - xp.expand_dims(a_top, 1))
+    if p.margin is not None:
+        d, log_eta = d + p.margin, log_eta - p.margin
+    log_eta = log_eta + xp.softplus(d)
+    if p.gamma is not None:
+        log_eta = log_eta - focusing.log_slope(xp, xp.softplus(d), -xp.softplus(-d), p.gamma)
+    if p.class_weight is not None and not weight_by.startswith("prediction"):
+        if weight_by == "target":
+            log_eta = log_eta - xp.log(p.class_weight)
+        else:
+            omega = [_weight_of_index(xp, z, y, p.class_weight, weight_by) for y in _every(xp, z, n_classes)]
+            log_eta = log_eta - xp.log(xp.stack(omega))
+    return xp.softmax(log_eta)
+
+
+def _every(xp: ModuleType, z: Tensor, n_classes: int) -> list[Tensor]:
+    """Return one target per class: every row of `z` with that class."""
+    zero = xp.argmax(z) * 0
+    return [zero + c for c in range(n_classes)]
+
+
+def _posterior_solved(xp: ModuleType, z: Tensor, p: Parameters, weight_by: str, n_classes: int) -> Tensor:
+    rows = [
+        _gradient_adjusted(xp, Layout(z, y, False, None, (), n_classes), p, weight_by)
+        for y in _every(xp, z, n_classes)
+    ]
+    # (n, j, y). Each column sums to zero over j, so adding 1 everywhere puts Σ η = 1 into the same equations
+    system = xp.moveaxis(xp.stack(rows), 1, 2) + 1.0
+    eta = xp.solve(system, 0.0 * z + 1.0)
+    eta = xp.where(eta > 0.0, eta, 0.0)
+    return eta / xp.expand_dims(xp.sum(eta), 1)

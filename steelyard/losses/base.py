@@ -1,0 +1,428 @@
+"""What every loss does: read its parameters, run its formula, reduce, and go to JSON and back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from math import prod
+from types import ModuleType
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+
+from steelyard import _ops
+from steelyard.errors import InputError, one_of
+from steelyard.losses import checks
+from steelyard.losses.layout import Layout, arrange, broadcast_weight, plain_shape
+from steelyard.losses.parameters import Parameter, filled, is_array_of_ours, read
+from steelyard.losses.reduction import REDUCTIONS, check_denominator, mean
+
+__all__ = ["Loss", "Terms"]
+
+Tensor = Any
+
+_pytrees: set[type] = set()
+
+
+class Terms(NamedTuple):
+    """One value per example: s·ω·ℓ, and s·ω or None where it is 1."""
+
+    numerator: Tensor
+    denominator: Tensor | None
+    keep: Tensor | None
+    sample_weight: Tensor | None
+
+
+class Loss:
+    """A point in the parameter space of a family of losses.
+
+    Subclasses name their parameters and their formula; everything else stands here. Losses are immutable and,
+    in JAX, pytrees whose leaves are the parameters.
+    """
+
+    PARAMETERS: ClassVar[tuple[Parameter, ...]]
+    STATIC: ClassVar[tuple[str, ...]]
+    dense_targets: ClassVar[bool] = False
+
+    parameters: dict[str, Any]
+    reduction: str
+    ignore_index: int | None
+
+    def _set(self, values: Mapping[str, Any], **static: Any) -> None:
+        object.__setattr__(self, "parameters", {p.name: read(p, values[p.name]) for p in self._specification()})
+        one_of("reduction", static["reduction"], REDUCTIONS)
+        index = static["ignore_index"]
+        if index is not None and (isinstance(index, bool) or not isinstance(index, (int, np.integer))):
+            raise InputError("`ignore_index` as an integer or None", repr(index))
+        for name, value in static.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "_cache", {})
+        self._check_consistency()
+        register_pytrees()
+
+    def _specification(self) -> tuple[Parameter, ...]:
+        """Return the parameters in the form that the settings of this loss give them."""
+        return self.PARAMETERS
+
+    def _check_consistency(self) -> None:
+        sizes = {n: v.shape[-1] for n, v in self.parameters.items() if v is not None and len(v.shape)}
+        sizes.pop("outcome_weight", None)
+        if len(set(sizes.values())) > 1:
+            listed = ", ".join(f"{n}: {k}" for n, k in sizes.items())
+            raise InputError("parameters for the same number of classes", listed)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(
+            f"losses are immutable: use loss.replace({name}=…), or a front's assign(other) while training"
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        # only reached for names that are no attribute: the parameters
+        for p in type(self).PARAMETERS:
+            if p.name == name:
+                value = self.__dict__["parameters"][name]
+                return p.neutral if value is None and p.form == "scalar" else value
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute {name!r}")
+
+    # --- the formula, supplied by the family ------------------------------------------------------------------
+
+    def _value(self, xp: ModuleType, at: Layout, values: Any) -> tuple[Tensor, Tensor | None]:
+        raise NotImplementedError
+
+    def _gradient(self, xp: ModuleType, at: Layout, values: Any) -> Tensor:
+        raise NotImplementedError
+
+    def _curvature(self, xp: ModuleType, at: Layout, values: Any) -> Tensor:
+        raise NotImplementedError
+
+    def _pack(self, values: Mapping[str, Any]) -> Any:
+        raise NotImplementedError
+
+    # --- calling ----------------------------------------------------------------------------------------------
+
+    def __call__(
+        self,
+        logits: Tensor,
+        targets: Tensor,
+        sample_weight: Tensor | None = None,
+        class_weight: Tensor | None = None,
+        denominator: Tensor | float | str | None = None,
+        class_axis: int = 1,
+    ) -> Tensor:
+        """Return the loss, reduced as `reduction` says.
+
+        Parameters
+        ----------
+        logits : tensor (batch, n_classes, ...)
+            Unnormalised scores: NumPy, torch, TensorFlow, Keras or JAX; what comes out is of the same framework.
+            16-bit logits are computed in float32, give a float32 loss, and get 16-bit gradients.
+        targets : tensor
+            Integers shaped like the logits without their class axis, or one-hot or soft targets shaped like the
+            logits.
+        sample_weight : tensor, optional
+            Weight of each example, shaped like the examples or like their leading axes; masks are weights of 0
+            and 1. Multiplies the class weight.
+        class_weight : tensor (n_classes,) or (batch, n_classes), optional
+            Class weights of this call, instead of those of the loss.
+        denominator : number, tensor, "rows" or "sample_weight", optional
+            What a mean is divided by: Σ s·ω when None, the number of rows that count, or Σ s; or the sum over
+            all ranks or micro-batches of `numerator_and_denominator`.
+        class_axis : int, default 1
+            Axis of the classes; -1 for (batch, ..., n_classes).
+
+        Returns
+        -------
+        tensor
+            In nats: () for "mean" and "sum", one s·ω·ℓ per example for "none". A mean over nothing is 0.
+
+        Raises
+        ------
+        InputError
+            Shapes that do not fit; in eager calls on the CPU also NaN or infinite logits, targets out of range
+            and negative weights. Compiled calls and calls on a GPU do not look at values.
+        """
+        xp = self._namespace(logits, targets, sample_weight)
+        values = self._constants(xp, logits)
+        return self.evaluate(
+            xp, values, logits, targets, sample_weight, class_weight, denominator, class_axis
+        )
+
+    def evaluate(
+        self,
+        xp: ModuleType,
+        values: Any,
+        logits: Tensor,
+        targets: Tensor,
+        sample_weight: Tensor | None = None,
+        class_weight: Tensor | None = None,
+        denominator: Tensor | float | str | None = None,
+        class_axis: int = 1,
+    ) -> Tensor:
+        """Return the reduced loss at `values`, parameters that a front keeps in its framework's own tensors."""
+        check_denominator(denominator)
+        try:
+            terms = self._terms(xp, values, logits, targets, sample_weight, class_weight, class_axis)
+        except (IndexError, RuntimeError):
+            # torch finds an index out of range by itself, at no cost; say it in our words
+            checks.explain(xp, self, logits, targets, sample_weight, class_axis)
+            raise
+        result = terms.numerator
+        if self.reduction != "none":
+            result = xp.total(terms.numerator)
+            if self.reduction == "mean":
+                result = mean(xp, result, self._denominator(xp, terms, denominator))
+        if xp.concrete(result):
+            checks.after(xp, self, result, logits, targets, sample_weight, class_axis)
+        return result
+
+    def numerator_and_denominator(
+        self,
+        logits: Tensor,
+        targets: Tensor,
+        sample_weight: Tensor | None = None,
+        class_weight: Tensor | None = None,
+        class_axis: int = 1,
+    ) -> tuple[Tensor, Tensor]:
+        """Return Σ s·ω·ℓ and Σ s·ω.
+
+        Sums over batches, ranks or micro-batches of both, divided once, are the mean over all their rows. An
+        empty batch gives (0, 0).
+
+        Returns
+        -------
+        tuple of two scalar tensors
+            The first in nats.
+
+        Examples
+        --------
+        >>> import numpy as np, steelyard as sy
+        >>> loss = sy.losses.SoftmaxCrossEntropy(class_weight=[1.0, 3.0])
+        >>> n, d = loss.numerator_and_denominator(np.zeros((2, 2)), np.array([0, 1]))
+        >>> round(float(n), 4), float(d)
+        (2.7726, 4.0)
+        """
+        xp = self._namespace(logits, targets, sample_weight)
+        values = self._constants(xp, logits)
+        try:
+            terms = self._terms(xp, values, logits, targets, sample_weight, class_weight, class_axis)
+        except (IndexError, RuntimeError):
+            checks.explain(xp, self, logits, targets, sample_weight, class_axis)
+            raise
+        numerator = xp.total(terms.numerator)
+        if xp.concrete(numerator):
+            checks.after(xp, self, numerator, logits, targets, sample_weight, class_axis)
+        return numerator, self._denominator(xp, terms, None)
+
+    def value(self, logits: Tensor, targets: Tensor, class_axis: int = 1) -> Tensor:
+        """Return ω·ℓ in nats, one per example, unreduced, whatever `reduction` says."""
+        xp = self._namespace(logits, targets, None)
+        terms = self._terms(xp, self._constants(xp, logits), logits, targets, None, None, class_axis)
+        return terms.numerator
+
+    def gradient(self, logits: Tensor, targets: Tensor, class_axis: int = 1) -> Tensor:
+        """Return ∂(ω·ℓ)/∂logits of each example, shaped like the logits and of their dtype."""
+        return self._derivative(self._gradient, logits, targets, class_axis)
+
+    def curvature(self, logits: Tensor, targets: Tensor, class_axis: int = 1) -> Tensor:
+        """Return a positive bound of ∂²(ω·ℓ)/∂logit², shaped like the logits and of their dtype.
+
+        Exact for cross-entropy in all its weighted and adjusted forms; with focusing or costs an upper bound,
+        because the true second derivative can be negative there. At least 1e-16.
+        """
+        return self._derivative(self._curvature, logits, targets, class_axis)
+
+    def _derivative(self, formula: Any, logits: Tensor, targets: Tensor, class_axis: int) -> Tensor:
+        xp = self._namespace(logits, targets, None)
+        z = logits if hasattr(logits, "dtype") else xp.asarray(logits)
+        at = arrange(xp, z, targets, class_axis, self.ignore_index, self.dense_targets)
+        if xp.concrete(at.logits):
+            checks.before(xp, self, z, targets, None, class_axis)
+        out = formula(xp, at, self._constants(xp, z))
+        if at.keep is not None:
+            whole_row = len(at.keep.shape) < len(out.shape)
+            out = xp.where(xp.expand_dims(at.keep, 1) if whole_row else at.keep, out, 0)
+        wide = xp.reshape(out, xp.shape(z))
+        return xp.cast(wide, z.dtype) if not xp.is_integer(z) else wide
+
+    def _namespace(self, logits: Tensor, targets: Tensor, sample_weight: Tensor | None) -> ModuleType:
+        xp = _ops.namespace(logits, targets, sample_weight)
+        if xp.__name__.endswith("numpy"):
+            xp = _ops.namespace(*(v for v in self.parameters.values() if v is not None))
+        return xp
+
+    def _constants(self, xp: ModuleType, logits: Tensor) -> Any:
+        """Return the parameters in the dtype of the arithmetic, kept from call to call where that is safe."""
+        like = logits if hasattr(logits, "dtype") else xp.asarray(logits)
+        if hasattr(like, "value") and type(like).__module__.startswith("keras"):
+            like = like.value
+        dtype = xp.compute_dtype(like)
+        if not xp.constants_outlive_call(like):
+            return self._converted(xp, like, dtype)
+        key = (xp.__name__, dtype, xp.device(like))
+        cache: dict[Any, Any] = self.__dict__["_cache"]
+        if key not in cache:
+            values = self._converted(xp, like, dtype)
+            if any(v is not None and not is_array_of_ours(v) for v in self.parameters.values()):
+                return values
+            cache[key] = values
+        return cache[key]
+
+    def _converted(self, xp: ModuleType, like: Tensor, dtype: Any) -> Any:
+        return self._pack(
+            {n: None if v is None else xp.asarray(v, like, dtype) for n, v in self.parameters.items()}
+        )
+
+    def _terms(
+        self,
+        xp: ModuleType,
+        values: Any,
+        logits: Tensor,
+        targets: Tensor,
+        sample_weight: Tensor | None,
+        class_weight: Tensor | None,
+        class_axis: int,
+    ) -> Terms:
+        at = arrange(xp, logits, targets, class_axis, self.ignore_index, self.dense_targets)
+        checks.number_of_classes(self, at.n_classes, values)
+        if not xp.checks_indices and xp.concrete(at.logits):
+            checks.target_range(xp, self, at)
+        dtype = at.logits.dtype
+        if class_weight is not None:
+            w = xp.asarray(class_weight, at.logits, dtype)
+            checks.call_weight(plain_shape(w), plain_shape(at.logits))
+            values = values._replace(class_weight=w)
+        loss, weight = self._value(xp, at, values)
+        if at.keep is not None:
+            loss = xp.where(at.keep, loss, 0)
+            weight = xp.cast(at.keep, dtype) if weight is None else xp.where(at.keep, weight, 0)
+        loss = xp.reshape(loss, at.shape)
+        if weight is not None:
+            weight = xp.reshape(weight + 0 * loss if _smaller(weight, loss) else weight, at.shape)
+        s = None
+        if sample_weight is not None:
+            s = xp.asarray(sample_weight, at.logits, dtype)
+            s = broadcast_weight(xp, s, at.shape, plain_shape(loss))
+            loss = s * loss
+            weight = s + 0 * xp.stop_gradient(loss) if weight is None else s * weight
+        keep = None if at.keep is None else xp.reshape(at.keep, at.shape)
+        return Terms(loss, weight, keep, s)
+
+    def _denominator(self, xp: ModuleType, terms: Terms, asked: Any) -> Tensor:
+        ones = xp.stop_gradient(terms.numerator) * 0 + 1
+        if asked is None or (isinstance(asked, str) and asked == "sample_weight"):
+            if asked is None:
+                weights = terms.denominator
+            else:
+                weights = None if terms.sample_weight is None else terms.sample_weight * ones
+                if terms.keep is not None:
+                    weights = xp.where(terms.keep, ones if weights is None else weights, 0)
+            return xp.total(ones if weights is None else weights)
+        if isinstance(asked, str):
+            return xp.total(ones if terms.keep is None else xp.where(terms.keep, ones, 0))
+        return xp.asarray(asked, terms.numerator, terms.numerator.dtype)
+
+    # --- as data ----------------------------------------------------------------------------------------------
+
+    def static(self) -> dict[str, Any]:
+        """Return the settings that are no numbers: they shape the computation."""
+        return {name: self.__dict__[name] for name in self.STATIC}
+
+    def replace(self, **changes: Any) -> Self:
+        """Return this loss with some parameters or settings changed.
+
+        Examples
+        --------
+        >>> import steelyard as sy
+        >>> sy.losses.focal(gamma=2.0).replace(reduction="sum")
+        SoftmaxCrossEntropy(gamma=2.0, reduction='sum')
+        """
+        return type(self)(**{**self.parameters, **self.static(), **changes})
+
+    def expand(self, n_classes: int) -> Self:
+        """Return the same loss with every per-class parameter present at full shape.
+
+        Losses expanded alike have the same structure, so that one compiled graph serves them all: what a front's
+        `assign` needs, and, in JAX, what lets a jitted function take any of them as an argument without tracing
+        again. Matrices (pairs, costs) are present where this loss has them.
+        """
+        full = {
+            p.name: self.parameters[p.name]
+            if p.form == "matrix" and self.parameters[p.name] is None
+            else filled(p, self.parameters[p.name], n_classes)
+            for p in self._specification()
+        }
+        return self._with_parameters(full)
+
+    def _with_parameters(self, parameters: dict[str, Any]) -> Self:
+        other = object.__new__(type(self))
+        object.__setattr__(other, "parameters", parameters)
+        for name, value in self.static().items():
+            object.__setattr__(other, name, value)
+        object.__setattr__(other, "_cache", {})
+        return other
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the loss as JSON data: its family and whatever differs from the family's default."""
+        out: dict[str, Any] = {"loss": type(self).__name__}
+        for p in self.PARAMETERS:
+            v = self.parameters[p.name]
+            if v is not None:
+                xp = _ops.namespace(v)
+                out[p.name] = np.asarray(xp.to_numpy(xp.asarray(v)), dtype=np.float64).tolist()
+        defaults = type(self)().static() if self.STATIC else {}
+        out.update({n: v for n, v in self.static().items() if v != defaults[n]})
+        return out
+
+    def __repr__(self) -> str:
+        parts = []
+        for n, v in list(self.to_dict().items())[1:]:
+            short = isinstance(v, list) and len(str(v)) > 48
+            parts.append(f"{n}=<{'×'.join(map(str, np.shape(v)))}>" if short else f"{n}={v!r}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and isinstance(other, Loss) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash(str(self.to_dict()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self.parameters, self.static()))
+
+
+def _rebuild(kind: type[Loss], parameters: dict[str, Any], static: dict[str, Any]) -> Loss:
+    return kind(**parameters, **static)
+
+
+def _smaller(a: Tensor, b: Tensor) -> bool:
+    """Whether `a` has to be broadcast to have as many entries as `b` (weights per label, say)."""
+    sizes_a, sizes_b = plain_shape(a), plain_shape(b)
+    if None in sizes_a or None in sizes_b:
+        return len(sizes_a) < len(sizes_b)
+    return prod(int(n or 0) for n in sizes_a) < prod(int(n or 0) for n in sizes_b)
+
+
+def register_pytrees() -> None:
+    """Make losses pytrees once JAX is there; nothing is imported for it."""
+    if "jax" not in sys.modules:
+        return
+    from steelyard._ops import jax as xp
+
+    for kind in Loss.__subclasses__():
+        if kind in _pytrees:
+            continue
+        _pytrees.add(kind)
+        names = tuple(p.name for p in kind.PARAMETERS)
+
+        def flatten(loss: Loss, names: tuple[str, ...] = names) -> tuple[Any, Any]:
+            return tuple(loss.parameters[n] for n in names), tuple(loss.static().items())
+
+        def unflatten(
+            static: Any, leaves: Any, kind: type[Loss] = kind, names: tuple[str, ...] = names
+        ) -> Loss:
+            blank = object.__new__(kind)
+            for n, v in static:
+                object.__setattr__(blank, n, v)
+            return blank._with_parameters(dict(zip(names, leaves, strict=True)))
+
+        xp.register_pytree(kind, flatten, unflatten)
