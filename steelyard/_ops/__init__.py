@@ -37,6 +37,7 @@ PRIMITIVES = (
     "lookup",  # table[index], along the first axis
     "moveaxis",
     "onehot",  # index → one-hot along the class axis
+    "ones_like",
     "pick",  # x[n, index[n, k], k]
     "place",  # x with x[n, index[n, k], k] replaced
     "reshape",

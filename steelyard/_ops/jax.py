@@ -18,6 +18,7 @@ expand_dims = jnp.expand_dims
 log = jnp.log
 log1p = jnp.log1p
 moveaxis = jnp.moveaxis
+ones_like = jnp.ones_like
 sigmoid = jax.nn.sigmoid
 stop_gradient = jax.lax.stop_gradient
 where = jnp.where
@@ -124,9 +125,7 @@ def onehot(index: Array, n: int, dtype: Any) -> Array:
 
 def contract(t: Array, matrix: Array) -> Array:
     # the default of XLA on some devices is a reduced precision
-    return jnp.einsum(
-        "ny,yc->nc" if t.ndim == 2 else "nyk,yc->nck", t, matrix, precision=jax.lax.Precision.HIGHEST
-    )
+    return jnp.einsum("ny,yc->nc" if t.ndim == 2 else "nyk,yc->nck", t, matrix, precision=jax.lax.Precision.HIGHEST)
 
 
 def solve(a: Array, b: Array) -> Array:

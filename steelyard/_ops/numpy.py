@@ -16,6 +16,7 @@ expand_dims = np.expand_dims
 log = np.log
 log1p = np.log1p
 moveaxis = np.moveaxis
+ones_like = np.ones_like
 where = np.where
 checks_indices = False
 

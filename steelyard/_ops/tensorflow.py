@@ -14,6 +14,7 @@ Tensor = Any
 exp = tf.exp
 log = tf.math.log
 log1p = tf.math.log1p
+ones_like = tf.ones_like
 sigmoid = tf.sigmoid
 stop_gradient = tf.stop_gradient
 checks_indices = False

@@ -15,6 +15,7 @@ exp = torch.exp
 log = torch.log
 log1p = torch.log1p
 moveaxis = torch.movedim
+ones_like = torch.ones_like
 sigmoid = torch.sigmoid
 where = torch.where
 checks_indices = True  # gather and scatter raise on an index out of range

@@ -20,7 +20,7 @@ from steelyard.losses.softmax import SoftmaxCrossEntropy
 from steelyard.losses.weighted import *  # noqa: F403
 
 __all__ = ["Loss", "SigmoidCrossEntropy", "SoftmaxCrossEntropy", "describe", "from_dict", "get", "names"]
-__all__ += names()  # noqa: PLE0605
+__all__ += names()
 
 _FAMILIES: dict[str, type[Loss]] = {k.__name__: k for k in (SigmoidCrossEntropy, SoftmaxCrossEntropy)}
 

@@ -37,9 +37,7 @@ class Parameters(NamedTuple):
     gamma_neg: Tensor | None = None  # γ₋: ()
 
 
-def _outcome_weights(
-    xp: ModuleType, z: Tensor, p: Parameters
-) -> tuple[Tensor | float | None, Tensor | float | None]:
+def _outcome_weights(xp: ModuleType, z: Tensor, p: Parameters) -> tuple[Tensor | float | None, Tensor | float | None]:
     """Return ω₁ and ω₀, None where they are 1."""
     positive: Any = None
     negative: Any = None
@@ -82,8 +80,7 @@ def value(xp: ModuleType, at: Layout, p: Parameters) -> tuple[Tensor, Tensor | N
 def gradient(xp: ModuleType, at: Layout, p: Parameters) -> Tensor:
     """Return ∂(ω·ℓ)/∂z: ± coefficient · ψ · (1 − q) for the two sides."""
     positive, negative = (
-        coefficient * _slope(xp, gap, gamma) * xp.sigmoid(gap)
-        for coefficient, gap, gamma in _sides(xp, at, p)
+        coefficient * _slope(xp, gap, gamma) * xp.sigmoid(gap) for coefficient, gap, gamma in _sides(xp, at, p)
     )
     return negative - positive
 
@@ -113,7 +110,7 @@ def curvature(xp: ModuleType, at: Layout, p: Parameters) -> Tensor:
 def posterior(xp: ModuleType, z: Tensor, p: Parameters) -> Tensor:
     """Return the probability η of the label for which the logit is stationary.
 
-        η ω₁ ψ₊ (1 − p) = (1 − η) ω₀ ψ₋ p        ⇒        logit η = z + log(ω₀ ψ₋) − log(ω₁ ψ₊)
+    η ω₁ ψ₊ (1 − p) = (1 − η) ω₀ ψ₋ p        ⇒        logit η = z + log(ω₀ ψ₋) − log(ω₁ ψ₊)
     """
     positive, negative = _outcome_weights(xp, z, p)
     logit = z

@@ -69,9 +69,7 @@ def _value_index(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> t
     return (loss if weight is None else weight * loss), weight
 
 
-def _weight_of_index(
-    xp: ModuleType, z: Tensor, y: Tensor, w: Tensor | None, weight_by: str
-) -> Tensor | None:
+def _weight_of_index(xp: ModuleType, z: Tensor, y: Tensor, w: Tensor | None, weight_by: str) -> Tensor | None:
     if w is None:
         return None
     if weight_by == "target":
@@ -158,9 +156,7 @@ def _coefficients(
         weight = xp.sum(weighted)
     else:
         fixed = xp.stop_gradient(z)
-        p_or_best = (
-            xp.softmax(fixed) if weight_by == "pair" else xp.onehot(xp.argmax(fixed), n_classes, z.dtype)
-        )
+        p_or_best = xp.softmax(fixed) if weight_by == "pair" else xp.onehot(xp.argmax(fixed), n_classes, z.dtype)
         # Σ_c W[y, c] p_c for every y: contract with the transposed matrix
         weighted = t * xp.contract(p_or_best, xp.moveaxis(w, 0, 1))
         weight = xp.sum(weighted)
@@ -277,8 +273,7 @@ def _every(xp: ModuleType, z: Tensor, n_classes: int) -> list[Tensor]:
 
 def _posterior_solved(xp: ModuleType, z: Tensor, p: Parameters, weight_by: str, n_classes: int) -> Tensor:
     rows = [
-        _gradient_adjusted(xp, Layout(z, y, False, None, (), n_classes), p, weight_by)
-        for y in _every(xp, z, n_classes)
+        _gradient_adjusted(xp, Layout(z, y, False, None, (), n_classes), p, weight_by) for y in _every(xp, z, n_classes)
     ]
     # (n, j, y). Each column sums to zero over j, so adding 1 everywhere puts Σ η = 1 into the same equations
     system = xp.moveaxis(xp.stack(rows), 1, 2) + 1.0

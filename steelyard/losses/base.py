@@ -143,9 +143,7 @@ class Loss:
         """
         xp = self._namespace(logits, targets, sample_weight)
         values = self._constants(xp, logits)
-        return self.evaluate(
-            xp, values, logits, targets, sample_weight, class_weight, denominator, class_axis
-        )
+        return self.evaluate(xp, values, logits, targets, sample_weight, class_weight, denominator, class_axis)
 
     def evaluate(
         self,
@@ -268,9 +266,7 @@ class Loss:
         return cache[key]
 
     def _converted(self, xp: ModuleType, like: Tensor, dtype: Any) -> Any:
-        return self._pack(
-            {n: None if v is None else xp.asarray(v, like, dtype) for n, v in self.parameters.items()}
-        )
+        return self._pack({n: None if v is None else xp.asarray(v, like, dtype) for n, v in self.parameters.items()})
 
     def _terms(
         self,
@@ -297,18 +293,18 @@ class Loss:
             weight = xp.cast(at.keep, dtype) if weight is None else xp.where(at.keep, weight, 0)
         loss = xp.reshape(loss, at.shape)
         if weight is not None:
-            weight = xp.reshape(weight + 0 * loss if _smaller(weight, loss) else weight, at.shape)
+            weight = xp.reshape(weight, at.shape)
         s = None
         if sample_weight is not None:
             s = xp.asarray(sample_weight, at.logits, dtype)
             s = broadcast_weight(xp, s, at.shape, plain_shape(loss))
             loss = s * loss
-            weight = s + 0 * xp.stop_gradient(loss) if weight is None else s * weight
+            weight = s * xp.ones_like(loss) if weight is None else s * weight
         keep = None if at.keep is None else xp.reshape(at.keep, at.shape)
         return Terms(loss, weight, keep, s)
 
     def _denominator(self, xp: ModuleType, terms: Terms, asked: Any) -> Tensor:
-        ones = xp.stop_gradient(terms.numerator) * 0 + 1
+        ones = xp.ones_like(terms.numerator)
         if asked is None or (isinstance(asked, str) and asked == "sample_weight"):
             if asked is None:
                 weights = terms.denominator
@@ -344,13 +340,22 @@ class Loss:
         Losses expanded alike have the same structure, so that one compiled graph serves them all: what a front's
         `assign` needs, and, in JAX, what lets a jitted function take any of them as an argument without tracing
         again. Matrices (pairs, costs) are present where this loss has them.
+
+        Parameters
+        ----------
+        n_classes : int
+            Number of classes (labels, in the sigmoid family).
+
+        Examples
+        --------
+        >>> import steelyard as sy
+        >>> sy.losses.focal(gamma=2.0).expand(3).class_weight
+        array([1., 1., 1.])
         """
-        full = {
-            p.name: self.parameters[p.name]
-            if p.form == "matrix" and self.parameters[p.name] is None
-            else filled(p, self.parameters[p.name], n_classes)
-            for p in self._specification()
-        }
+        full = {}
+        for p in self._specification():
+            value = self.parameters[p.name]
+            full[p.name] = None if p.form == "matrix" and value is None else filled(p, value, n_classes)
         return self._with_parameters(full)
 
     def _with_parameters(self, parameters: dict[str, Any]) -> Self:
@@ -394,14 +399,6 @@ def _rebuild(kind: type[Loss], parameters: dict[str, Any], static: dict[str, Any
     return kind(**parameters, **static)
 
 
-def _smaller(a: Tensor, b: Tensor) -> bool:
-    """Whether `a` has to be broadcast to have as many entries as `b` (weights per label, say)."""
-    sizes_a, sizes_b = plain_shape(a), plain_shape(b)
-    if None in sizes_a or None in sizes_b:
-        return len(sizes_a) < len(sizes_b)
-    return prod(int(n or 0) for n in sizes_a) < prod(int(n or 0) for n in sizes_b)
-
-
 def register_pytrees() -> None:
     """Make losses pytrees once JAX is there; nothing is imported for it."""
     if "jax" not in sys.modules:
@@ -417,9 +414,7 @@ def register_pytrees() -> None:
         def flatten(loss: Loss, names: tuple[str, ...] = names) -> tuple[Any, Any]:
             return tuple(loss.parameters[n] for n in names), tuple(loss.static().items())
 
-        def unflatten(
-            static: Any, leaves: Any, kind: type[Loss] = kind, names: tuple[str, ...] = names
-        ) -> Loss:
+        def unflatten(static: Any, leaves: Any, kind: type[Loss] = kind, names: tuple[str, ...] = names) -> Loss:
             blank = object.__new__(kind)
             for n, v in static:
                 object.__setattr__(blank, n, v)

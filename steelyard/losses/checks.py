@@ -144,9 +144,7 @@ def before(
         s = np.asarray(xp.to_numpy(sample_weight) if not isinstance(sample_weight, list) else sample_weight)
         if s.size and not (s.min() >= 0 and np.isfinite(s).all()):
             wrong = np.argwhere(~((s >= 0) & np.isfinite(s)))[0]
-            raise InputError(
-                "finite `sample_weight` ≥ 0", f"{s[tuple(wrong)]:g} at {tuple(int(i) for i in wrong)}"
-            )
+            raise InputError("finite `sample_weight` ≥ 0", f"{s[tuple(wrong)]:g} at {tuple(int(i) for i in wrong)}")
 
 
 def explain(

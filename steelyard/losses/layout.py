@@ -30,7 +30,7 @@ class Layout(NamedTuple):
 
 def plain_shape(x: Tensor) -> tuple[Any, ...]:
     """Return the sizes of the axes, with None where only the run knows them."""
-    return tuple(None if n is None else int(n) for n in x.shape)
+    return tuple(x.shape)
 
 
 def _axis(class_axis: int, ndim: int) -> int:
@@ -58,7 +58,12 @@ def _same(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
 
 
 def arrange(
-    xp: ModuleType, logits: Any, targets: Any, class_axis: int, ignore_index: int | None, dense_only: bool = False
+    xp: ModuleType,
+    logits: Any,
+    targets: Any,
+    class_axis: int,
+    ignore_index: int | None,
+    dense_only: bool = False,
 ) -> Layout:
     """Return logits and targets in the layout of the formulas.
 
@@ -162,7 +167,9 @@ def _masked(
 def _mismatch(sizes: Any, got: Any, wanted: Any, axis: int) -> InputError:
     hint = None
     if len(got) == len(sizes) and got[-1] == 1:
-        hint = "squeeze the last axis of the targets; broadcasting (batch,) against (batch, 1) would pair every row with every other."
+        hint = (
+            "squeeze the last axis of the targets: (batch,) against (batch, 1) would pair every row with every other."
+        )
     elif len(sizes) > 2 and tuple(got) == tuple(sizes[:-1]):
         hint = f"the classes seem to be on the last axis, not on axis {axis}: pass class_axis=-1."
     elif len(sizes) > 2 and tuple(got) == tuple(sizes[:1] + sizes[2:]):

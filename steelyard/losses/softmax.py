@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from steelyard import _ops
 from steelyard.errors import InputError, one_of
 from steelyard.losses import _softmax
 from steelyard.losses.base import Loss
 from steelyard.losses.layout import Layout
-from steelyard.losses.parameters import Parameter, is_array_of_ours
+from steelyard.losses.parameters import Parameter, filled, is_array_of_ours
 
 __all__ = ["SoftmaxCrossEntropy"]
 
@@ -139,6 +138,42 @@ class SoftmaxCrossEntropy(Loss):
         if self.parameters["cost_coefficient"] is None and is_array_of_ours(self.parameters["cost_matrix"]):
             self.parameters["cost_matrix"] = None
 
+    def expand(self, n_classes: int, pairs: bool = False) -> Self:
+        """Return the same loss with every parameter present at full shape; see `Loss.expand`.
+
+        Parameters
+        ----------
+        n_classes : int
+            Number of classes.
+        pairs : bool, default False
+            Hold the (n_classes, n_classes) parameters too, and class weights as pair weights: weights by target
+            are equal along rows of W, weights by prediction along columns. Costs O(n_classes²) memory.
+
+        Examples
+        --------
+        >>> import steelyard as sy
+        >>> sy.losses.weighted_cross_entropy([1.0, 3.0]).expand(2, pairs=True).class_weight
+        array([[1., 1.],
+               [3., 3.]])
+        """
+        wide = super().expand(n_classes)
+        if not pairs:
+            return wide
+        if self.weight_by.endswith("hard"):
+            raise InputError(
+                "weight_by in {'target', 'prediction', 'pair'} with pairs=True",
+                repr(self.weight_by),
+                "weights at the arg max are no special case of expected ones.",
+            )
+        full = {p.name: filled(p, wide.parameters[p.name], n_classes) for p in self._specification()}
+        if self.weight_by != "pair":
+            w = full["class_weight"]
+            by_truth = w[:, None] if self.weight_by == "target" else w[None, :]
+            full["class_weight"] = by_truth * np.ones((n_classes, n_classes))
+        paired = self._with_parameters(full)
+        object.__setattr__(paired, "weight_by", "pair")
+        return paired
+
     def _pack(self, values: Mapping[str, Any]) -> _softmax.Parameters:
         return _softmax.Parameters(**values)
 
@@ -202,7 +237,9 @@ class SoftmaxCrossEntropy(Loss):
         w = self.parameters["class_weight"]
         if w is not None and is_array_of_ours(w) and not self.weight_by.startswith("prediction") and (w == 0).any():
             raise InputError(
-                "class weights above 0, to recover probabilities", "a weight of 0", "that class was never learnt."
+                "class weights above 0, to recover probabilities",
+                "a weight of 0",
+                "that class was never learnt.",
             )
         ndim = len(z.shape)
         z = xp.cast(z, xp.compute_dtype(z))

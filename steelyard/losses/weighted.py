@@ -39,9 +39,7 @@ def cross_entropy(**settings: Any) -> SoftmaxCrossEntropy:
     when="errors on some classes cost more; moves label metrics as a moved threshold does, and breaks calibration",
     source="King & Zeng, Political Analysis 9(2), 2001",
 )
-def weighted_cross_entropy(
-    class_weight: Any, weight_by: str = "target", **settings: Any
-) -> SoftmaxCrossEntropy:
+def weighted_cross_entropy(class_weight: Any, weight_by: str = "target", **settings: Any) -> SoftmaxCrossEntropy:
     """Return weighted cross-entropy, ω (−log p_y).
 
     Parameters
@@ -127,9 +125,7 @@ def focal(gamma: Any = 2.0, class_weight: Any = None, **settings: Any) -> Softma
     when="a long tail, with weights that level off for large classes",
     source="Cui et al., CVPR 2019, eq. 8 to 12 (arXiv:1901.05555)",
 )
-def class_balanced(
-    counts: Any, beta: float = 0.9999, gamma: Any = 0.0, **settings: Any
-) -> SoftmaxCrossEntropy:
+def class_balanced(counts: Any, beta: float = 0.9999, gamma: Any = 0.0, **settings: Any) -> SoftmaxCrossEntropy:
     """Return cross-entropy or focal loss weighted by the effective number of samples.
 
         w_c ∝ (1 − β)/(1 − β^{n_c}),    Σ w = C

@@ -1,0 +1,86 @@
+"""TensorFlow without Keras: losses as modules whose parameters are variables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from steelyard._ops import tensorflow as _xp
+from steelyard.losses.base import Loss as CoreLoss
+from steelyard.losses.switching import numbers_of, opened
+
+__all__ = ["Loss"]
+
+
+class Loss(tf.Module):
+    """A loss as a TensorFlow module, for eager code, ``tf.function`` and XLA.
+
+    Parameters
+    ----------
+    loss : SoftmaxCrossEntropy or SigmoidCrossEntropy
+        What to compute.
+    n_classes : int, optional
+        Hold every per-class parameter at full shape from the start, so that `assign` can switch to any other loss
+        of the family inside one ``tf.function``, without tracing it again.
+    pairs : bool, default False
+        With `n_classes`, hold the (n_classes, n_classes) parameters too.
+    class_axis : int, default -1
+        Axis of the classes in the logits: the last, as TensorFlow has it.
+
+    Examples
+    --------
+    >>> import tensorflow as tf, steelyard as sy
+    >>> criterion = sy.tensorflow.Loss(sy.losses.focal(gamma=2.0), n_classes=3)
+    >>> step = tf.function(criterion)
+    >>> round(float(step(tf.zeros([2, 3]), tf.constant([0, 2]))), 4)
+    0.4883
+    >>> criterion.assign(sy.losses.cross_entropy())           # no retracing
+    >>> round(float(step(tf.zeros([2, 3]), tf.constant([0, 2]))), 4)
+    1.0986
+    """
+
+    def __init__(self, loss: CoreLoss, n_classes: int | None = None, pairs: bool = False, class_axis: int = -1) -> None:
+        super().__init__()
+        self.n_classes, self.pairs, self.class_axis = n_classes, pairs, class_axis
+        self._structure = opened(loss, n_classes, pairs)
+        self._held = {
+            name: None if value is None else tf.Variable(value, dtype=tf.float64, trainable=False, name=name)
+            for name, value in self._structure.parameters.items()
+        }
+
+    def __call__(
+        self,
+        logits: Any,
+        targets: Any,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        denominator: Any = None,
+    ) -> Any:
+        """Return the loss; see `steelyard.losses.Loss.__call__`."""
+        logits = tf.convert_to_tensor(logits)
+        dtype = _xp.compute_dtype(logits)
+        values = self._structure._pack({n: None if v is None else tf.cast(v, dtype) for n, v in self._held.items()})
+        return self._structure.evaluate(
+            _xp, values, logits, targets, sample_weight, class_weight, denominator, self.class_axis
+        )
+
+    def assign(self, other: CoreLoss) -> None:
+        """Switch to another loss: its numbers are written into the variables, and nothing is traced anew.
+
+        Raises
+        ------
+        InputError
+            `other` needs a parameter or a setting that this module was not built with.
+        """
+        for name, array in numbers_of(other, self._structure, self.n_classes, self.pairs).items():
+            self._held[name].assign(array)
+
+    @property
+    def loss(self) -> CoreLoss:
+        """The loss as it stands in the variables now: for `posterior`, `to_dict`, `explain`."""
+        return self._structure._with_parameters({n: None if v is None else v.numpy() for n, v in self._held.items()})
+
+    def posterior(self, logits: Any) -> Any:
+        """Return class probabilities, corrected for what the loss did to the logits."""
+        return self.loss.posterior(logits, class_axis=self.class_axis)  # type: ignore[attr-defined]
