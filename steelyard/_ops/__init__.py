@@ -15,7 +15,7 @@ from typing import Any
 
 from steelyard.errors import InputError
 
-__all__ = ["PRIMITIVES", "namespace"]
+__all__ = ["PRIMITIVES", "if_imported", "namespace"]
 
 PRIMITIVES = (
     "argmax",  # index of the largest entry along the class axis
@@ -104,6 +104,11 @@ def namespace(*values: Any) -> ModuleType:
                 return module
             found = module
     return found or import_module(f"{__name__}.numpy")
+
+
+def if_imported(framework: str) -> ModuleType | None:
+    """Return the operations of a framework that the user has imported already, else None."""
+    return import_module(f"{__name__}.{framework}") if framework in sys.modules else None
 
 
 def _keras_tensor(value: Any) -> ModuleType:

