@@ -24,7 +24,7 @@ _HOME = {
     "explain": "steelyard.losses.explanation",
     "compare": "steelyard.comparison",
 }
-_MODULES = ("losses", "decisions", "strategies", "torch", "keras", "tensorflow", "jax")
+_MODULES = ("losses", "decisions", "strategies", "torch", "keras", "tensorflow", "jax", "boosting")
 
 __all__ = [
     "ClassCounts",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import keras
@@ -12,7 +13,7 @@ from steelyard import _ops
 from steelyard.errors import InputError
 from steelyard.losses import from_dict
 from steelyard.losses.base import Loss as CoreLoss
-from steelyard.losses.switching import numbers_of, opened
+from steelyard.losses.switching import check_classes, closed, numbers_of, opened
 
 __all__ = ["Loss"]
 
@@ -34,14 +35,23 @@ class Loss(keras.losses.Loss):
         Axis of the classes in the logits.
     name : str, optional
         Name of the loss in Keras.
+    reduction : None
+        Belongs to the loss itself: ``loss.replace(reduction=…)``.
+    dtype : optional
+        Taken for the sake of Keras' own interface; the loss is computed in float32, or in float64 for such logits.
 
     Notes
     -----
-    The mean is Σ s·ω·ℓ / Σ s·ω, not the sum over the batch divided by its size as in Keras' own losses.
-    ``fit(class_weight=…)`` and ``sample_weight`` arrive as s, masks as s = 0. Class weights of the loss itself work
-    for targets for which ``fit(class_weight=…)`` does not: (batch, time), pixels, several labels.
+    The mean is Σ s·ω·ℓ / Σ s·ω over the batch, not the sum divided by the size of the batch as in Keras' own
+    losses. ``sample_weight`` arrives as s and masks as s = 0. ``fit(class_weight={c: w_c})`` arrives as s = w_y, so
+    that it gives Σ w·ℓ / Σ w: exactly what the same weights in the loss give, and not Keras' Σ w·ℓ / batch size.
+    Class weights of the loss itself work for targets for which ``fit(class_weight=…)`` does not: (batch, time),
+    pixels, several labels.
 
     Labels may be integers, integers stored as floats, with or without a last axis of 1, or one-hot.
+
+    ``load_model`` needs no custom_objects after ``import steelyard.keras``. The import itself is needed: Keras
+    imports no module that a model file names, unless it is its own.
 
     On the JAX backend the training step is a pure function of the model's state: call `attach` once, before `fit`,
     for `assign` to be seen there.
@@ -61,20 +71,18 @@ class Loss(keras.losses.Loss):
         pairs: bool = False,
         class_axis: int = -1,
         name: str | None = None,
+        reduction: Any = None,
         dtype: Any = None,
-        **unused: Any,
     ) -> None:
-        core = from_dict(loss) if isinstance(loss, dict) else loss
+        if reduction not in ("none", None):
+            raise InputError("the reduction in the loss itself", f"reduction={reduction!r}", "loss.replace(reduction=…).")
         # Keras' own reduction is replaced by ours: see __call__
         super().__init__(name=name or "steelyard_loss", reduction="none", dtype=dtype)
-        if unused.get("reduction", "none") not in ("none", None):
-            raise InputError(
-                "the reduction in the loss itself", f"reduction={unused['reduction']!r}", "loss.replace(reduction=…)."
-            )
         self.n_classes, self.pairs, self.class_axis = n_classes, pairs, class_axis
-        self._structure = opened(core, n_classes, pairs)
+        self._structure = opened(from_dict(loss) if isinstance(loss, dict) else loss, n_classes, pairs)
         self._held: _Parameters | None = None if n_classes is None else _Parameters(self._structure)
-        self._attached = keras.backend.backend() != "jax"
+        self._models: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._compiled_as_constants = False
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Return the loss of a batch, reduced over the rows that count."""
@@ -84,24 +92,47 @@ class Loss(keras.losses.Loss):
         example_rank = len(y_pred.shape) - (0 if self._structure.dense_targets else 1)
         weight = self._weight(sample_weight, mask, y_pred, example_rank)
         xp = _ops.namespace(y_pred)
-        values = self._structure._constants(xp, y_pred) if self._held is None else self._held.cast(xp, y_pred)
-        return self._structure.evaluate(xp, values, y_pred, y_true, weight, None, None, self.class_axis)
+        values = self._values(xp, y_pred)
+        result = self._structure.evaluate(xp, values, y_pred, y_true, weight, None, None, self.class_axis)
+        return _per_replica(result) if self._structure.reduction == "mean" else result
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return ω·ℓ of each example, unreduced."""
         y_pred = ops.convert_to_tensor(y_pred)
-        return self._structure.value(y_pred, self._targets(y_true, y_pred), class_axis=self.class_axis)
+        xp, y_true = _ops.namespace(y_pred), self._targets(y_true, y_pred)
+        terms = self._structure._terms(xp, self._values(xp, y_pred), y_pred, y_true, None, None, self.class_axis)
+        return terms.numerator
+
+    def _values(self, xp: Any, y_pred: Any) -> Any:
+        check_classes(self.n_classes, tuple(y_pred.shape), self.class_axis)
+        if self._held is None:
+            return self._structure._constants(xp, y_pred)
+        values = self._held.cast(xp, y_pred)
+        if keras.backend.backend() == "jax" and not xp.concrete(y_pred):
+            # an ordinary array inside a traced step becomes a constant of the compiled program
+            self._compiled_as_constants = any(v is not None and xp.concrete(v) for v in values)
+        return values
 
     def _targets(self, y_true: Any, y_pred: Any) -> Any:
         y_true = ops.convert_to_tensor(y_true)
         rank, wanted = len(y_true.shape), len(y_pred.shape)
         if self._structure.dense_targets:
             return ops.reshape(y_true, ops.shape(y_pred)) if rank != wanted and _one(y_true, y_pred) else y_true
-        same_axis = rank == wanted and y_true.shape[self.class_axis] == y_pred.shape[self.class_axis]
-        if rank == wanted and not same_axis and y_true.shape[-1] == 1:
-            y_true, rank = ops.squeeze(y_true, -1), rank - 1
-        if rank == wanted - 1:
-            y_true = ops.cast(y_true, "int32")
+        if rank == wanted and y_pred.shape[self.class_axis] != 1:
+            for axis in (self.class_axis, -1):
+                if y_true.shape[axis] == 1:
+                    y_true, rank = ops.squeeze(y_true, axis), rank - 1
+                    break
+        if rank == wanted - 1 and "int" not in keras.backend.standardize_dtype(y_true.dtype):
+            xp = _ops.namespace(y_true)
+            labels = ops.cast(y_true, "int32")
+            if xp.concrete(y_true) and not bool(ops.all(ops.cast(labels, y_true.dtype) == y_true)):
+                raise InputError(
+                    "class indices, as integers or as floats with integer values",
+                    f"{np.asarray(ops.convert_to_numpy(y_true)).ravel()[:4].tolist()} …",
+                    "weights over classes have the shape of the logits.",
+                )
+            return labels
         return y_true
 
     def _weight(self, sample_weight: Any, mask: Any, y_pred: Any, rank: int) -> Any:
@@ -121,14 +152,22 @@ class Loss(keras.losses.Loss):
     def attach(self, model: Any) -> None:
         """Make the parameters part of the state of `model`, so that `assign` is seen on the JAX backend.
 
-        They are not trainable and go into no saved file of the model other than as unused entries; on the other
-        backends this does nothing.
+        They travel with the model's metrics: they are not trained, are no weights of the model and go into no saved
+        file (the loss itself is saved with them). Call it before the model is fitted; on the other backends it
+        does nothing.
         """
-        if keras.backend.backend() == "jax":
-            if self._held is None:
-                raise InputError("a loss built with n_classes=…", "one without", "only such a loss can be switched.")
-            model.steelyard_loss_parameters = self._held
-            self._attached = True
+        if keras.backend.backend() != "jax":
+            return
+        if self._held is None:
+            raise InputError("a loss built with n_classes=…", "one without", "only such a loss can be switched.")
+        if not any(m is self._held for m in model.metrics):
+            setattr(model, f"_{self._held.name}", self._held)
+        if not any(m is self._held for m in model.metrics):
+            raise InputError(
+                "a model that takes metrics as attributes", f"{type(model).__name__}", "attach to the outermost model."
+            )
+        self._models.add(model)
+        self._compiled_as_constants = False
 
     def assign(self, other: CoreLoss) -> None:
         """Switch to another loss: new numbers in the same variables; the compiled training step stays.
@@ -137,22 +176,33 @@ class Loss(keras.losses.Loss):
         ------
         InputError
             This loss was built without `n_classes`; `other` needs what it does not hold; or, on the JAX backend,
-            `attach` was not called.
+            a training step was compiled without `attach`.
         """
         if self._held is None:
             raise InputError("a loss built with n_classes=…", "one without", "sy.keras.Loss(loss, n_classes=…).")
-        if not self._attached:
+        if self._compiled_as_constants and not self._models:
             raise InputError(
-                "a loss attached to its model",
-                "one that the compiled step of the JAX backend holds as a constant",
-                "call loss.attach(model) before fit.",
+                "`attach(model)` before `fit`, to switch the loss on the JAX backend",
+                "a step that was compiled with the parameters as constants",
+                "call loss.attach(model) once after model.compile.",
             )
-        self._held.assign(numbers_of(other, self._structure, self.n_classes, self.pairs))
+        numbers = numbers_of(other, self._structure, self.n_classes, self.pairs)
+        self._sync()
+        self._held.assign(numbers)
+
+    def _sync(self) -> None:
+        """Bring the state back that a running `fit` on JAX keeps outside the variables."""
+        for model in self._models:
+            model.jax_state_sync()
 
     @property
     def loss(self) -> CoreLoss:
         """The loss as it stands now: for `posterior`, `to_dict`, `explain`."""
-        return self._structure if self._held is None else self._structure._with_parameters(self._held.arrays())
+        return self._structure if self._held is None else closed(self._structure, self._arrays(self._held))
+
+    def _arrays(self, held: _Parameters) -> dict[str, Any]:
+        self._sync()
+        return held.arrays()
 
     def posterior(self, logits: Any) -> Any:
         """Return class probabilities, corrected for what the loss did to the logits."""
@@ -160,8 +210,9 @@ class Loss(keras.losses.Loss):
 
     def get_config(self) -> dict[str, Any]:
         """Return what `load_model` needs; the loss as it stands now, as JSON data."""
+        now = self._structure if self._held is None else self._structure._with_parameters(self._arrays(self._held))
         return {
-            "loss": self.loss.to_dict(),
+            "loss": now.to_dict(),
             "n_classes": self.n_classes,
             "pairs": self.pairs,
             "class_axis": self.class_axis,
@@ -171,32 +222,45 @@ class Loss(keras.losses.Loss):
 
 def _one(y_true: Any, y_pred: Any) -> bool:
     """Whether two shapes differ by a last axis of 1 only."""
-    a, b = list(y_true.shape), list(y_pred.shape)
-    return (a[-1:] == [1] and a[:-1] == b) or (b[-1:] == [1] and b[:-1] == a)
+    short, long = sorted((tuple(y_true.shape), tuple(y_pred.shape)), key=len)
+    return (
+        len(long) == len(short) + 1
+        and long[-1] == 1
+        and all(m is None or n is None or m == n for m, n in zip(short, long, strict=False))
+    )
 
 
-class _Parameters(keras.layers.Layer):
-    """The variables of a loss. A layer, because that is what a model takes into its state."""
+def _per_replica(value: Any) -> Any:
+    """Divide by the number of replicas under ``tf.distribute``, whose gradients Keras adds up."""
+    if keras.backend.backend() != "tensorflow":
+        return value
+    import tensorflow as tf
+
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return value if replicas == 1 else value / replicas
+
+
+class _Parameters(keras.metrics.Metric):
+    """The variables of a loss. A metric that measures nothing, because that is what any model takes into its state.
+
+    A layer would not do: `Sequential` drops it, and a built model refuses it.
+    """
 
     def __init__(self, structure: CoreLoss) -> None:
-        super().__init__(name="steelyard_loss_parameters", dtype="float32", trainable=False)
+        super().__init__(name="steelyard_loss_parameters")
         self.structure = structure
-        xp = _ops.namespace(ops.zeros((1,)))
         # JAX has no float64 unless it is switched on
-        wide = "float64" if xp.__name__.endswith(("torch", "tensorflow")) else "float32"
+        wide = "float32" if keras.backend.backend() == "jax" else "float64"
         self.by_name = {
-            name: self.add_weight(
+            name: self.add_variable(
                 shape=np.shape(value),
                 initializer=lambda shape, dtype=None, value=value: ops.convert_to_tensor(value, dtype=dtype),
                 dtype=wide,
-                autocast=False,
-                trainable=False,
                 name=name,
             )
             for name, value in structure.parameters.items()
             if value is not None
         }
-        self.built = True
 
     def cast(self, xp: Any, like: Any) -> Any:
         dtype = xp.compute_dtype(like)
@@ -213,3 +277,13 @@ class _Parameters(keras.layers.Layer):
             n: np.asarray(ops.convert_to_numpy(self.by_name[n]), dtype=np.float64) if n in self.by_name else None
             for n in self.structure.parameters
         }
+
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing is measured."""
+
+    def reset_state(self) -> None:
+        """Nothing was measured; the parameters stay."""
+
+    def result(self) -> dict[str, Any]:
+        """Return no entry for the logs."""
+        return {}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
 from steelyard._ops import tensorflow as _xp
 from steelyard.losses.base import Loss as CoreLoss
-from steelyard.losses.switching import numbers_of, opened
+from steelyard.losses.switching import check_classes, closed, numbers_of, opened
 
 __all__ = ["Loss"]
 
@@ -40,6 +40,8 @@ class Loss(tf.Module):
     1.0986
     """
 
+    autograph_info__: ClassVar[dict[str, Any]] = {}  # AutoGraph runs the call as it stands
+
     def __init__(self, loss: CoreLoss, n_classes: int | None = None, pairs: bool = False, class_axis: int = -1) -> None:
         super().__init__()
         self.n_classes, self.pairs, self.class_axis = n_classes, pairs, class_axis
@@ -59,6 +61,8 @@ class Loss(tf.Module):
     ) -> Any:
         """Return the loss; see `steelyard.losses.Loss.__call__`."""
         logits = tf.convert_to_tensor(logits)
+        if logits.shape.rank is not None:
+            check_classes(self.n_classes, tuple(logits.shape), self.class_axis)
         dtype = _xp.compute_dtype(logits)
         values = self._structure._pack({n: None if v is None else tf.cast(v, dtype) for n, v in self._held.items()})
         return self._structure.evaluate(
@@ -79,7 +83,7 @@ class Loss(tf.Module):
     @property
     def loss(self) -> CoreLoss:
         """The loss as it stands in the variables now: for `posterior`, `to_dict`, `explain`."""
-        return self._structure._with_parameters({n: None if v is None else v.numpy() for n, v in self._held.items()})
+        return closed(self._structure, {n: None if v is None else v.numpy() for n, v in self._held.items()})
 
     def posterior(self, logits: Any) -> Any:
         """Return class probabilities, corrected for what the loss did to the logits."""

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from steelyard._ops import torch as _xp
 from steelyard.losses.base import Loss as CoreLoss
-from steelyard.losses.switching import numbers_of, opened
+from steelyard.losses.switching import check_classes, closed, numbers_of, opened, present
 
 __all__ = ["Loss"]
+
+
+class _Cast(NamedTuple):
+    """Buffers in the dtype of the arithmetic, and what they were made from."""
+
+    dtype: torch.dtype
+    buffers: tuple[Tensor | None, ...]
+    versions: tuple[int, ...]
+    values: Any
 
 
 class Loss(nn.Module):
@@ -24,8 +33,8 @@ class Loss(nn.Module):
         What to compute.
     n_classes : int, optional
         Hold every per-class parameter at full shape from the start, so that `assign` can switch to any other loss
-        of the family inside one compiled graph. Without it only the parameters that `loss` has are held, which is
-        faster.
+        of the family inside one compiled graph. Without it only the parameters that `loss` has are held, which a
+        compiled graph computes faster; eager calls leave out what does nothing.
     pairs : bool, default False
         With `n_classes`, hold the (n_classes, n_classes) parameters too.
     class_axis : int, default 1
@@ -53,7 +62,7 @@ class Loss(nn.Module):
         self._structure = opened(loss, n_classes, pairs)
         for name, value in self._structure.parameters.items():
             self.register_buffer(name, None if value is None else torch.tensor(value, dtype=torch.float64))
-        self._cast: tuple[Any, Any] = (None, None)
+        self._cast: _Cast | None = None
 
     def forward(
         self,
@@ -64,22 +73,34 @@ class Loss(nn.Module):
         denominator: Tensor | float | str | None = None,
     ) -> Tensor:
         """Return the loss; see `steelyard.losses.Loss.__call__`."""
+        check_classes(self.n_classes, logits.shape, self.class_axis)
         return self._structure.evaluate(
             _xp, self._values(logits), logits, targets, sample_weight, class_weight, denominator, self.class_axis
         )
 
     def _values(self, logits: Tensor) -> Any:
-        """Return the buffers in the dtype of the arithmetic; kept between calls while nobody writes to them."""
-        dtype = _xp.compute_dtype(logits)
-        if torch.compiler.is_compiling():
-            return self._converted(dtype)
-        key = (dtype, logits.device, tuple((id(b), b._version) for b in self._buffers.values() if b is not None))
-        if self._cast[0] != key:
-            self._cast = (key, self._converted(dtype))
-        return self._cast[1]
+        """Return the buffers in the dtype of the arithmetic; in eager calls kept until somebody writes to them."""
+        dtype, held = _xp.compute_dtype(logits), self._buffers
+        if not _xp.constants_outlive_call(logits) or any(
+            b is not None and (b.requires_grad or b.is_inference()) for b in held.values()
+        ):
+            return self._structure._pack({n: None if b is None else b.to(dtype) for n, b in held.items()})
+        buffers = tuple(held.values())
+        versions = tuple(0 if b is None else b._version for b in buffers)
+        kept = self._cast
+        if (
+            kept is None
+            or kept.dtype != dtype
+            or kept.versions != versions
+            or not all(a is b for a, b in zip(kept.buffers, buffers, strict=True))
+        ):
+            numbers = present(self._structure, self._arrays())
+            values = {n: held[n].to(dtype) if v is not None else None for n, v in numbers.items()}  # type: ignore[union-attr]
+            kept = self._cast = _Cast(dtype, buffers, versions, self._structure._pack(values))
+        return kept.values
 
-    def _converted(self, dtype: torch.dtype) -> Any:
-        return self._structure._pack({n: None if b is None else b.to(dtype) for n, b in self._buffers.items()})
+    def _arrays(self) -> dict[str, Any]:
+        return {n: None if b is None else b.detach().cpu().numpy() for n, b in self._buffers.items()}
 
     def assign(self, other: CoreLoss) -> None:
         """Switch to another loss: its numbers are written into the buffers, and no graph is compiled anew.
@@ -96,9 +117,7 @@ class Loss(nn.Module):
     @property
     def loss(self) -> CoreLoss:
         """The loss as it stands in the buffers now: for `posterior`, `to_dict`, `explain`."""
-        return self._structure._with_parameters(
-            {n: None if b is None else b.detach().cpu().numpy() for n, b in self._buffers.items()}
-        )
+        return closed(self._structure, self._arrays())
 
     def posterior(self, logits: Tensor) -> Tensor:
         """Return class probabilities, corrected for what the loss did to the logits."""
@@ -112,6 +131,9 @@ class Loss(nn.Module):
             if b is not None and now is not None and now.dtype != b.dtype:
                 self._buffers[name] = b.to(now.device)
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_cast": None}
 
     def extra_repr(self) -> str:
         """Return what is printed between the parentheses."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from steelyard.errors import InputError
 
-__all__ = ["PRIMITIVES", "if_imported", "namespace"]
+__all__ = ["PRIMITIVES", "if_imported", "namespace", "prepare"]
 
 PRIMITIVES = (
     "argmax",  # index of the largest entry along the class axis
@@ -29,10 +29,13 @@ PRIMITIVES = (
     "device",  # where a tensor lives, for the cache of parameters
     "exp",
     "expand_dims",
+    "gap",  # logsumexp of the other entries along the class axis − x[n, index[n, k], k]
     "indices",  # anything → integer tensor
     "is_integer",
+    "item",  # scalar tensor with a value → Python number
     "log",
     "log1p",
+    "log_sigmoid",
     "logsumexp",  # over the class axis
     "lookup",  # table[index], along the first axis
     "moveaxis",
@@ -50,7 +53,7 @@ PRIMITIVES = (
     "stop_gradient",
     "sum",  # over the class axis
     "to_numpy",
-    "total",  # everything, in the widest accumulator of the framework
+    "total",  # sum of everything, in the widest accumulator of the framework, and left in it
     "where",
 )
 
@@ -109,6 +112,14 @@ def namespace(*values: Any) -> ModuleType:
 def if_imported(framework: str) -> ModuleType | None:
     """Return the operations of a framework that the user has imported already, else None."""
     return import_module(f"{__name__}.{framework}") if framework in sys.modules else None
+
+
+def prepare() -> None:
+    """Load what a call would load on first use, where that is known by now: under torch.compile an import fails."""
+    module = if_imported("torch")
+    if module is not None:
+        for kind in module.KINDS:
+            _known[kind] = module
 
 
 def _keras_tensor(value: Any) -> ModuleType:

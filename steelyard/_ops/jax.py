@@ -17,6 +17,7 @@ exp = jnp.exp
 expand_dims = jnp.expand_dims
 log = jnp.log
 log1p = jnp.log1p
+log_sigmoid = jax.nn.log_sigmoid
 moveaxis = jnp.moveaxis
 ones_like = jnp.ones_like
 sigmoid = jax.nn.sigmoid
@@ -59,6 +60,10 @@ def device(x: Array) -> Any:  # noqa: ARG001
     return None
 
 
+def item(x: Array) -> float:
+    return float(x)
+
+
 def to_numpy(x: Any) -> Any:
     return np.asarray(x)
 
@@ -81,7 +86,7 @@ def sum(x: Array) -> Array:
 
 def total(x: Array) -> Array:
     wide = jnp.float64 if jax.config.jax_enable_x64 else x.dtype
-    return jnp.sum(x, dtype=wide).astype(x.dtype)
+    return jnp.sum(x, dtype=wide)
 
 
 def argmax(x: Array) -> Array:
@@ -113,6 +118,10 @@ def pick(x: Array, index: Array) -> Array:
 def place(x: Array, index: Array, value: Any) -> Array:
     value = expand_dims(value, 1) if jnp.ndim(value) else jnp.asarray(value, x.dtype)
     return jnp.where(_at(x, index), value, x)
+
+
+def gap(x: Array, index: Array) -> Array:
+    return logsumexp(place(x, index, float("-inf"))) - pick(x, index)
 
 
 def lookup(table: Array, index: Array) -> Array:

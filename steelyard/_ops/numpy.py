@@ -59,6 +59,10 @@ def device(x: Array) -> str:  # noqa: ARG001
     return "cpu"
 
 
+def item(x: Array) -> float:
+    return float(x)
+
+
 def to_numpy(x: Any) -> Array:
     return np.asarray(x)
 
@@ -80,7 +84,7 @@ def sum(x: Array) -> Array:
 
 
 def total(x: Array) -> Array:
-    return np.sum(x, dtype=np.float64).astype(x.dtype)
+    return np.sum(x, dtype=np.float64)
 
 
 def argmax(x: Array) -> Array:
@@ -103,6 +107,10 @@ def softplus(x: Array) -> Array:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
+def log_sigmoid(x: Array) -> Array:
+    return -softplus(-x)
+
+
 def sigmoid(x: Array) -> Array:
     e = np.exp(-np.abs(x))
     return np.where(x >= 0, 1, e) / (1 + e)
@@ -117,6 +125,10 @@ def place(x: Array, index: Array, value: Any) -> Array:
     value = np.expand_dims(value, 1) if np.ndim(value) else np.asarray(value, dtype=x.dtype)
     np.put_along_axis(out, np.expand_dims(index, 1), value, axis=1)
     return out
+
+
+def gap(x: Array, index: Array) -> Array:
+    return logsumexp(place(x, index, float("-inf"))) - pick(x, index)
 
 
 def lookup(table: Array, index: Array) -> Array:

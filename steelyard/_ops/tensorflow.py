@@ -14,6 +14,7 @@ Tensor = Any
 exp = tf.exp
 log = tf.math.log
 log1p = tf.math.log1p
+log_sigmoid = tf.math.log_sigmoid
 ones_like = tf.ones_like
 sigmoid = tf.sigmoid
 stop_gradient = tf.stop_gradient
@@ -53,6 +54,10 @@ def constants_outlive_call(like: Tensor) -> bool:
 
 def device(x: Tensor) -> Any:  # noqa: ARG001
     return None
+
+
+def item(x: Tensor) -> float:
+    return float(x.numpy())
 
 
 def to_numpy(x: Any) -> Any:
@@ -95,7 +100,7 @@ def sum(x: Tensor) -> Tensor:
 
 
 def total(x: Tensor) -> Tensor:
-    return tf.cast(tf.reduce_sum(tf.cast(x, tf.float64)), x.dtype)
+    return tf.reduce_sum(tf.cast(x, tf.float64))
 
 
 def argmax(x: Tensor) -> Tensor:
@@ -127,6 +132,10 @@ def pick(x: Tensor, index: Tensor) -> Tensor:
 def place(x: Tensor, index: Tensor, value: Any) -> Tensor:
     value = tf.expand_dims(value, 1) if tf.is_tensor(value) else tf.constant(value, x.dtype)
     return tf.where(_at(x, index), value, x)
+
+
+def gap(x: Tensor, index: Tensor) -> Tensor:
+    return logsumexp(place(x, index, float("-inf"))) - pick(x, index)
 
 
 def lookup(table: Tensor, index: Tensor) -> Tensor:

@@ -14,12 +14,14 @@ Tensor = Any
 exp = torch.exp
 log = torch.log
 log1p = torch.log1p
+log_sigmoid = torch.nn.functional.logsigmoid
 moveaxis = torch.movedim
 ones_like = torch.ones_like
 sigmoid = torch.sigmoid
 where = torch.where
 checks_indices = True  # gather and scatter raise on an index out of range
 
+KINDS = (torch.Tensor, torch.nn.Parameter)
 _NARROW = (torch.float16, torch.bfloat16)
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
 
@@ -34,8 +36,8 @@ def compute_dtype(x: Tensor) -> torch.dtype:
 
 def asarray(x: Any, like: Tensor | None = None, dtype: Any = None) -> Tensor:
     if not isinstance(x, torch.Tensor):
-        # as_tensor would share memory with a NumPy array that may be read-only
-        x = torch.tensor(x)
+        # a copy, because a NumPy array may be read-only
+        x = torch.asarray(x, copy=True)
     return x.to(device=None if like is None else like.device, dtype=dtype or x.dtype)
 
 
@@ -51,17 +53,31 @@ def indices(x: Any, like: Tensor | None = None) -> Tensor:
     return asarray(x, like, torch.int64)
 
 
+def _plain(x: Tensor) -> bool:
+    """Whether this is an ordinary call: no compilation, no subclass (fake tensors), no torch.func transform."""
+    return (
+        not torch.compiler.is_compiling()
+        and type(x) in KINDS
+        and torch._C._functorch.peek_interpreter_stack() is None
+    )
+
+
 def concrete(x: Tensor) -> bool:
     # asking a GPU for a value would make every step wait for it
-    return not torch.compiler.is_compiling() and x.device.type == "cpu"
+    return _plain(x) and x.device.type == "cpu"
 
 
-def constants_outlive_call(like: Tensor) -> bool:  # noqa: ARG001
-    return not torch.compiler.is_compiling()
+def constants_outlive_call(like: Tensor) -> bool:
+    # a tensor made in inference mode can never again take part in a backward pass
+    return _plain(like) and like.device.type != "meta" and not torch.is_inference_mode_enabled()
 
 
 def device(x: Tensor) -> Any:
     return x.device
+
+
+def item(x: Tensor) -> float:
+    return float(x.item())
 
 
 def to_numpy(x: Any) -> Any:
@@ -77,7 +93,7 @@ def shape(x: Tensor) -> tuple[Any, ...]:
 
 
 def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
-    return x.reshape(tuple(shape))
+    return x if x.shape == shape else x.reshape(tuple(shape))
 
 
 def stack(x: Sequence[Tensor]) -> Tensor:
@@ -89,9 +105,7 @@ def sum(x: Tensor) -> Tensor:
 
 
 def total(x: Tensor) -> Tensor:
-    if x.device.type == "mps":
-        return x.sum()
-    return x.sum(dtype=torch.float64).to(x.dtype)
+    return x.sum() if x.device.type == "mps" else x.sum(dtype=torch.float64)
 
 
 def argmax(x: Tensor) -> Tensor:
@@ -107,8 +121,8 @@ def softmax(x: Tensor) -> Tensor:
 
 
 def softplus(x: Tensor) -> Tensor:
-    # torch.nn.functional.softplus turns linear at 20, which costs float64 its last six digits
-    return -torch.nn.functional.logsigmoid(-x)
+    # where it turns linear log1p(exp(-x)) is below the last digit: at 40 in float64, where torch's own 20 is not
+    return torch.nn.functional.softplus(x, 1.0, 40.0)
 
 
 def pick(x: Tensor, index: Tensor) -> Tensor:
@@ -121,8 +135,17 @@ def place(x: Tensor, index: Tensor, value: Any) -> Tensor:
     return x.scatter(1, index.unsqueeze(1), value)
 
 
+def gap(x: Tensor, index: Tensor) -> Tensor:
+    at = index.unsqueeze(1)
+    if x.shape[1] == 2:
+        return (x.gather(1, 1 - at) - x.gather(1, at)).squeeze(1)
+    rest = torch.logsumexp(x.scatter(1, at, float("-inf")), dim=1, keepdim=True)
+    return (rest - x.gather(1, at)).squeeze(1)
+
+
 def lookup(table: Tensor, index: Tensor) -> Tensor:
-    return table[index]
+    # the quickest of torch's ways, where it applies
+    return table.index_select(0, index) if index.ndim == 1 else table[index]
 
 
 def onehot(index: Tensor, n: int, dtype: Any) -> Tensor:
@@ -131,7 +154,9 @@ def onehot(index: Tensor, n: int, dtype: Any) -> Tensor:
 
 
 def contract(t: Tensor, matrix: Tensor) -> Tensor:
-    return t @ matrix if t.ndim == 2 else torch.einsum("nyk,yc->nck", t, matrix)
+    # autocast would take the product, and with it the loss, in 16 bits
+    with torch.autocast(t.device.type, enabled=False):
+        return t @ matrix if t.ndim == 2 else torch.einsum("nyk,yc->nck", t, matrix)
 
 
 def solve(a: Tensor, b: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from steelyard.errors import InputError, did_you_mean
+from steelyard.losses.alignment import aligned
 from steelyard.losses.base import Loss
 from steelyard.losses.binary import *  # noqa: F403  each family file names its recipes once, in its __all__
 from steelyard.losses.long_tail import *  # noqa: F403
@@ -19,7 +20,7 @@ from steelyard.losses.sigmoid import SigmoidCrossEntropy
 from steelyard.losses.softmax import SoftmaxCrossEntropy
 from steelyard.losses.weighted import *  # noqa: F403
 
-__all__ = ["Loss", "SigmoidCrossEntropy", "SoftmaxCrossEntropy", "describe", "from_dict", "get", "names"]
+__all__ = ["Loss", "SigmoidCrossEntropy", "SoftmaxCrossEntropy", "aligned", "describe", "from_dict", "get", "names"]
 __all__ += names()
 
 _FAMILIES: dict[str, type[Loss]] = {k.__name__: k for k in (SigmoidCrossEntropy, SoftmaxCrossEntropy)}

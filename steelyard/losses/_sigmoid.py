@@ -70,7 +70,7 @@ def value(xp: ModuleType, at: Layout, p: Parameters) -> tuple[Tensor, Tensor | N
     for coefficient, gap, gamma in _sides(xp, at, p):
         phi = xp.softplus(gap)
         if gamma is not None:
-            phi = focusing.factor(xp, -xp.softplus(-gap), gamma) * phi
+            phi = focusing.factor(xp, xp.log_sigmoid(gap), gamma) * phi
         loss = loss + coefficient * phi
         weight = weight + coefficient
     unweighted = p.class_weight is None and p.pos_weight is None and p.outcome_weight is None
@@ -88,7 +88,7 @@ def gradient(xp: ModuleType, at: Layout, p: Parameters) -> Tensor:
 def _slope(xp: ModuleType, gap: Tensor, gamma: Tensor | None) -> Any:
     if gamma is None:
         return 1.0
-    return xp.exp(focusing.log_slope(xp, xp.softplus(gap), -xp.softplus(-gap), gamma))
+    return xp.exp(focusing.log_slope(xp, xp.softplus(gap), xp.log_sigmoid(gap), gamma))
 
 
 def curvature(xp: ModuleType, at: Layout, p: Parameters) -> Tensor:
@@ -101,7 +101,7 @@ def curvature(xp: ModuleType, at: Layout, p: Parameters) -> Tensor:
         u, q = xp.sigmoid(gap), xp.sigmoid(-gap)
         side = _slope(xp, gap, gamma) * u * q
         if gamma is not None:
-            bound = focusing.curvature_bound(xp, xp.softplus(gap), -xp.softplus(-gap), gamma)
+            bound = focusing.curvature_bound(xp, xp.softplus(gap), xp.log_sigmoid(gap), gamma)
             side = side + u * u * bound
         h = h + coefficient * side
     return xp.where(h > 1e-16, h, 1e-16)
@@ -119,7 +119,7 @@ def posterior(xp: ModuleType, z: Tensor, p: Parameters) -> Tensor:
     if negative is not None:
         logit = logit + xp.log(negative)
     if p.gamma_pos is not None:
-        logit = logit - focusing.log_slope(xp, xp.softplus(-z), -xp.softplus(z), p.gamma_pos)
+        logit = logit - focusing.log_slope(xp, xp.softplus(-z), xp.log_sigmoid(-z), p.gamma_pos)
     if p.gamma_neg is not None:
-        logit = logit + focusing.log_slope(xp, xp.softplus(z), -xp.softplus(-z), p.gamma_neg)
+        logit = logit + focusing.log_slope(xp, xp.softplus(z), xp.log_sigmoid(z), p.gamma_neg)
     return xp.sigmoid(logit)

@@ -59,12 +59,12 @@ def _value_index(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> t
     a, y = _adjusted(xp, at.logits, p), at.target
     if p.pairwise_offset is not None:
         a = a + _rows(xp, p.pairwise_offset, y)
-    gap = xp.logsumexp(xp.place(a, y, float("-inf"))) - xp.pick(a, y)
+    gap = xp.gap(a, y)
     if p.margin is not None:
         gap = gap + (p.margin if len(p.margin.shape) == 0 else xp.lookup(p.margin, y))
     loss = xp.softplus(gap)
     if p.gamma is not None:
-        loss = focusing.factor(xp, -xp.softplus(-gap), p.gamma) * loss
+        loss = focusing.factor(xp, xp.log_sigmoid(gap), p.gamma) * loss
     weight = _weight_of_index(xp, at.logits, y, p.class_weight, weight_by)
     return (loss if weight is None else weight * loss), weight
 
@@ -132,12 +132,12 @@ def _dense(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> _Dense:
         a = a + xp.contract(t, p.pairwise_offset)
     top = xp.argmax(a)
     a_top = xp.pick(a, top)
-    gap = xp.logsumexp(xp.place(a, top, float("-inf"))) - a_top
+    gap = xp.gap(a, top)
     tail = xp.softplus(gap)
     # the largest class is placed by itself: the gradient of a_top − a_top is 1 − 1, in which a small slope drowns
     nll = xp.place((xp.expand_dims(a_top, 1) - a) + xp.expand_dims(tail, 1), top, tail)
     # log(1 − q): for every class but the largest q ≤ 1/2, and the direct formula is exact
-    log_u = xp.place(xp.log1p(-xp.exp(-xp.place(nll, top, 1.0))), top, -xp.softplus(-gap))
+    log_u = xp.place(xp.log1p(-xp.exp(-xp.place(nll, top, 1.0))), top, xp.log_sigmoid(gap))
     b, weight = _coefficients(xp, z, t, p, weight_by, at.n_classes)
     cost = None if p.cost_matrix is None else p.cost_coefficient * xp.contract(t, p.cost_matrix)
     return _Dense(nll, log_u, b, weight, cost)
@@ -166,6 +166,8 @@ def _coefficients(
         return weighted, weight
     # the smoothed mass carries the weight of the true class, not w_c: smoothing must not shift classes by itself
     share = xp.sum(t) if weight is None else weight
+    if not isinstance(n_classes, int):
+        n_classes = xp.cast(n_classes, z.dtype)  # known to the run only
     return (1.0 - eps) * weighted + eps * xp.expand_dims(share, 1) / n_classes, weight
 
 
@@ -248,7 +250,7 @@ def posterior(xp: ModuleType, z: Tensor, p: Parameters, weight_by: str) -> Tenso
     a = _adjusted(xp, z, p)
     top = xp.argmax(a)
     a_top = xp.pick(a, top)
-    gap = xp.logsumexp(xp.place(a, top, float("-inf"))) - a_top
+    gap = xp.gap(a, top)
     nll = (xp.expand_dims(a_top, 1) - a) + xp.expand_dims(xp.softplus(gap), 1)
     others = xp.place(nll, top, 1.0)
     d = xp.place(others + xp.log1p(-xp.exp(-others)), top, gap)
@@ -257,7 +259,7 @@ def posterior(xp: ModuleType, z: Tensor, p: Parameters, weight_by: str) -> Tenso
         d, log_eta = d + p.margin, log_eta - p.margin
     log_eta = log_eta + xp.softplus(d)
     if p.gamma is not None:
-        log_eta = log_eta - focusing.log_slope(xp, xp.softplus(d), -xp.softplus(-d), p.gamma)
+        log_eta = log_eta - focusing.log_slope(xp, xp.softplus(d), xp.log_sigmoid(d), p.gamma)
     if p.class_weight is not None and not weight_by.startswith("prediction"):
         if weight_by == "target":
             log_eta = log_eta - xp.log(p.class_weight)

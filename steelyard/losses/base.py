@@ -11,7 +11,7 @@ import numpy as np
 from steelyard import _ops
 from steelyard.errors import InputError, one_of
 from steelyard.losses import checks
-from steelyard.losses.layout import Layout, arrange, broadcast_weight, plain_shape
+from steelyard.losses.layout import Layout, arrange, broadcast_weight, per_row, plain_shape
 from steelyard.losses.parameters import Parameter, filled, is_array_of_ours, read
 from steelyard.losses.reduction import REDUCTIONS, check_denominator, mean
 
@@ -20,6 +20,15 @@ __all__ = ["Loss", "Terms"]
 Tensor = Any
 
 _pytrees: set[type] = set()
+
+
+def unconverted(method: Any) -> Any:
+    """Mark a method for TensorFlow's AutoGraph, which then runs it as it stands.
+
+    No branch here depends on a value in a graph; rewriting the library takes seconds and garbles error messages.
+    """
+    method.autograph_info__ = {}
+    return method
 
 
 class Terms(NamedTuple):
@@ -41,6 +50,7 @@ class Loss:
     PARAMETERS: ClassVar[tuple[Parameter, ...]]
     STATIC: ClassVar[tuple[str, ...]]
     dense_targets: ClassVar[bool] = False
+    autograph_info__: ClassVar[dict[str, Any]] = {}  # for the call itself, as `unconverted` for methods
 
     parameters: dict[str, Any]
     reduction: str
@@ -56,6 +66,7 @@ class Loss:
             object.__setattr__(self, name, value)
         object.__setattr__(self, "_cache", {})
         self._check_consistency()
+        _ops.prepare()
         register_pytrees()
 
     def _specification(self) -> tuple[Parameter, ...]:
@@ -73,6 +84,9 @@ class Loss:
         raise AttributeError(
             f"losses are immutable: use loss.replace({name}=…), or a front's assign(other) while training"
         )
+
+    def __delattr__(self, name: str) -> None:
+        self.__setattr__(name, None)
 
     def __getattr__(self, name: str) -> Any:
         # only reached for names that are no attribute: the parameters
@@ -143,6 +157,7 @@ class Loss:
         values = self._constants(xp, logits)
         return self.evaluate(xp, values, logits, targets, sample_weight, class_weight, denominator, class_axis)
 
+    @unconverted
     def evaluate(
         self,
         xp: ModuleType,
@@ -166,11 +181,13 @@ class Loss:
         if self.reduction != "none":
             result = xp.total(terms.numerator)
             if self.reduction == "mean":
-                result = mean(xp, result, self._denominator(xp, terms, denominator))
+                result = mean(xp, result, self._denominator(xp, terms, result, denominator))
+            result = xp.cast(result, terms.numerator.dtype)
         if xp.concrete(result):
             checks.after(xp, self, result, logits, targets, sample_weight, class_axis)
         return result
 
+    @unconverted
     def numerator_and_denominator(
         self,
         logits: Tensor,
@@ -207,18 +224,23 @@ class Loss:
         numerator = xp.total(terms.numerator)
         if xp.concrete(numerator):
             checks.after(xp, self, numerator, logits, targets, sample_weight, class_axis)
-        return numerator, self._denominator(xp, terms, None)
+        denominator = self._denominator(xp, terms, numerator, None)
+        dtype = terms.numerator.dtype
+        return xp.cast(numerator, dtype), xp.cast(denominator, dtype)
 
+    @unconverted
     def value(self, logits: Tensor, targets: Tensor, class_axis: int = 1) -> Tensor:
         """Return ω·ℓ in nats, one per example, unreduced, whatever `reduction` says."""
         xp = self._namespace(logits, targets, None)
         terms = self._terms(xp, self._constants(xp, logits), logits, targets, None, None, class_axis)
         return terms.numerator
 
+    @unconverted
     def gradient(self, logits: Tensor, targets: Tensor, class_axis: int = 1) -> Tensor:
         """Return ∂(ω·ℓ)/∂logits of each example, shaped like the logits and of their dtype."""
         return self._derivative(self._gradient, logits, targets, class_axis)
 
+    @unconverted
     def curvature(self, logits: Tensor, targets: Tensor, class_axis: int = 1) -> Tensor:
         """Return a positive bound of ∂²(ω·ℓ)/∂logit², shaped like the logits and of their dtype.
 
@@ -282,8 +304,8 @@ class Loss:
             checks.target_range(xp, self, at)
         dtype = at.logits.dtype
         if class_weight is not None:
-            w = xp.asarray(class_weight, at.logits, dtype)
-            checks.call_weight(plain_shape(w), plain_shape(at.logits))
+            w = per_row(xp, xp.asarray(class_weight, at.logits, dtype), at)
+            checks.call_weight(xp, self, w, plain_shape(at.logits))
             values = values._replace(class_weight=w)
         loss, weight = self._value(xp, at, values)
         if at.keep is not None:
@@ -301,19 +323,18 @@ class Loss:
         keep = None if at.keep is None else xp.reshape(at.keep, at.shape)
         return Terms(loss, weight, keep, s)
 
-    def _denominator(self, xp: ModuleType, terms: Terms, asked: Any) -> Tensor:
-        ones = xp.ones_like(terms.numerator)
-        if asked is None or (isinstance(asked, str) and asked == "sample_weight"):
-            if asked is None:
-                weights = terms.denominator
-            else:
-                weights = None if terms.sample_weight is None else terms.sample_weight * ones
-                if terms.keep is not None:
-                    weights = xp.where(terms.keep, ones if weights is None else weights, 0)
-            return xp.total(ones if weights is None else weights)
-        if isinstance(asked, str):
-            return xp.total(ones if terms.keep is None else xp.where(terms.keep, ones, 0))
-        return xp.asarray(asked, terms.numerator, terms.numerator.dtype)
+    def _denominator(self, xp: ModuleType, terms: Terms, numerator: Tensor, asked: Any) -> Tensor:
+        if asked is not None and not isinstance(asked, str):
+            given = xp.asarray(asked, numerator, numerator.dtype)
+            if len(given.shape):
+                raise InputError("`denominator` as a number", f"shape {tuple(given.shape)}")
+            return given
+        if asked is None and terms.denominator is not None:
+            return xp.total(terms.denominator)
+        weights = xp.ones_like(terms.numerator)
+        if asked == "sample_weight" and terms.sample_weight is not None:
+            weights = terms.sample_weight * weights
+        return xp.total(weights if terms.keep is None else xp.where(terms.keep, weights, 0))
 
     # --- as data ----------------------------------------------------------------------------------------------
 
@@ -357,12 +378,15 @@ class Loss:
         return self._with_parameters(full)
 
     def _with_parameters(self, parameters: dict[str, Any]) -> Self:
-        other = object.__new__(type(self))
-        object.__setattr__(other, "parameters", parameters)
-        for name, value in self.static().items():
-            object.__setattr__(other, name, value)
-        object.__setattr__(other, "_cache", {})
-        return other
+        return self._made(parameters, self.static())
+
+    @classmethod
+    def _made(cls, parameters: dict[str, Any], static: Mapping[str, Any]) -> Self:
+        """Return a loss of exactly these parameters, unread: present ones stay even where they do nothing."""
+        made = object.__new__(cls)
+        for name, value in (("parameters", parameters), ("_cache", {}), *static.items()):
+            object.__setattr__(made, name, value)
+        return made
 
     def to_dict(self) -> dict[str, Any]:
         """Return the loss as JSON data: its family and whatever differs from the family's default."""
@@ -394,7 +418,8 @@ class Loss:
 
 
 def _rebuild(kind: type[Loss], parameters: dict[str, Any], static: dict[str, Any]) -> Loss:
-    return kind(**parameters, **static)
+    register_pytrees()
+    return kind._made(parameters, static)
 
 
 def register_pytrees() -> None:
@@ -412,9 +437,6 @@ def register_pytrees() -> None:
             return tuple(loss.parameters[n] for n in names), tuple(loss.static().items())
 
         def unflatten(static: Any, leaves: Any, kind: type[Loss] = kind, names: tuple[str, ...] = names) -> Loss:
-            blank = object.__new__(kind)
-            for n, v in static:
-                object.__setattr__(blank, n, v)
-            return blank._with_parameters(dict(zip(names, leaves, strict=True)))
+            return kind._made(dict(zip(names, leaves, strict=True)), dict(static))
 
         xp.register_pytree(kind, flatten, unflatten)

@@ -6,13 +6,14 @@ logit shows in the loss. Only when something is wrong is the input gone through 
 
 from __future__ import annotations
 
+from math import isfinite
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from steelyard.errors import InputError
-from steelyard.losses.layout import Layout, arrange
+from steelyard.losses.layout import Layout, arrange, plain_shape
 
 if TYPE_CHECKING:
     from steelyard.losses.base import Loss
@@ -26,8 +27,8 @@ def number_of_classes(loss: Loss, n_classes: Any, values: Any) -> None:
     """Raise when the logits have another number of classes than the parameters."""
     if not isinstance(n_classes, int):
         return
-    for name, v in values._asdict().items():
-        if v is None or name == "outcome_weight" or len(v.shape) == 0:
+    for name, v in zip(values._fields, values, strict=True):
+        if v is None or len(v.shape) == 0 or name == "outcome_weight":
             continue
         size = v.shape[-1]
         if size is not None and size != n_classes and not (loss.dense_targets and size == 1):
@@ -38,9 +39,9 @@ def number_of_classes(loss: Loss, n_classes: Any, values: Any) -> None:
             )
 
 
-def call_weight(got: tuple[Any, ...], logits: tuple[Any, ...]) -> None:
-    """Raise when class weights given at the call fit neither the classes nor the rows."""
-    n, c = logits[:2]
+def call_weight(xp: ModuleType, loss: Loss, weight: Tensor, logits: tuple[Any, ...]) -> None:
+    """Raise when class weights given at the call fit neither the classes nor the rows, or are negative."""
+    got, (n, c) = plain_shape(weight), logits[:2]
     fits = len(got) == 1 and _fits(got[0], c)
     fits = fits or (len(got) == 2 and _fits(got[0], n) and _fits(got[1], c))
     if not fits:
@@ -49,6 +50,14 @@ def call_weight(got: tuple[Any, ...], logits: tuple[Any, ...]) -> None:
             str(got),
             "pair weights belong to the loss: SoftmaxCrossEntropy(class_weight=W, weight_by='pair').",
         )
+    if loss.static().get("weight_by", "target").startswith("pair"):
+        raise InputError(
+            "no `class_weight` at the call of a loss that weights by pairs",
+            f"shape {got}",
+            "loss.replace(class_weight=W) makes a loss with another matrix.",
+        )
+    if xp.concrete(weight) and not _smallest(xp, weight) >= 0:
+        raise InputError("`class_weight` ≥ 0", f"{_smallest(xp, weight):g} among those of this call")
 
 
 def _fits(a: Any, b: Any) -> bool:
@@ -57,9 +66,10 @@ def _fits(a: Any, b: Any) -> bool:
 
 def target_range(xp: ModuleType, loss: Loss, at: Layout) -> None:
     """Raise when an integer target is no class, or a dense one no weight."""
+    if not xp.concrete(at.target):
+        return  # logits with values and targets without: data that a jitted function closes over
     if at.dense:
-        if loss.dense_targets:
-            _in_unit_interval(xp, at.target)
+        _in_interval(xp, at.target, 1.0 if loss.dense_targets else np.inf)
         return
     _in_range(np.asarray(xp.to_numpy(at.target)), int(at.logits.shape[1]), loss.ignore_index)
 
@@ -78,12 +88,13 @@ def _in_range(y: Any, n_classes: int, ignore_index: int | None) -> None:
     raise InputError(f"targets in [0, {n_classes - 1}]", f"{value} at {place}", hint)
 
 
-def _in_unit_interval(xp: ModuleType, t: Tensor) -> None:
+def _in_interval(xp: ModuleType, t: Tensor, largest: float) -> None:
     t = np.asarray(xp.to_numpy(t))
-    if t.size == 0 or (t.min() >= 0 and t.max() <= 1):
+    if t.size == 0 or (t.min() >= 0 and t.max() <= largest):
         return
-    bad = np.argwhere(~((t >= 0) & (t <= 1)))[0]
-    raise InputError("targets in [0, 1]", f"{t[tuple(bad)]:g} at {tuple(int(i) for i in bad)}")
+    bad = np.argwhere(~((t >= 0) & (t <= largest)))[0]
+    interval = "[0, 1]" if largest == 1.0 else "[0, ∞)"
+    raise InputError(f"targets in {interval}", f"{t[tuple(bad)]:g} at {tuple(int(i) for i in bad)}")
 
 
 def after(
@@ -96,17 +107,13 @@ def after(
     class_axis: int,
 ) -> None:
     """Look at the result; when it is not finite, or a weight is negative, say why."""
-    try:
-        finite = bool(abs(result).sum() < float("inf")) if hasattr(result, "sum") else _finite(xp, result)
-        negative = sample_weight is not None and _smallest(xp, sample_weight) < 0
-    except RuntimeError:
-        return  # a transformation of the framework (vmap, say) in which values cannot be looked at
-    if not finite or negative or (loss.dense_targets and xp.checks_indices):
+    finite = isfinite(xp.item(result)) if len(result.shape) == 0 else np.isfinite(xp.to_numpy(result)).all()
+    negative = sample_weight is not None and _smallest(xp, sample_weight) < 0
+    if xp.checks_indices and not negative:
+        # dense targets have no index that the framework would look at
+        negative = loss.dense_targets or (len(np.shape(targets)) == len(logits.shape) and _smallest(xp, targets) < 0)
+    if not finite or negative:
         before(xp, loss, logits, targets, sample_weight, class_axis)
-
-
-def _finite(xp: ModuleType, result: Tensor) -> bool:
-    return bool(np.isfinite(xp.to_numpy(result)).all())
 
 
 def _smallest(xp: ModuleType, x: Any) -> float:
@@ -116,7 +123,10 @@ def _smallest(xp: ModuleType, x: Any) -> float:
         size *= int(n)
     if size == 0:
         return 0.0
-    return float(x.min()) if hasattr(x, "min") else float(np.min(xp.to_numpy(x)))
+    if isinstance(x, np.ndarray) or hasattr(x, "detach"):
+        return float(x.min())
+    # in JAX an operation would be traced where the array itself is not: data that a jitted function closes over
+    return float(np.min(xp.to_numpy(x)))
 
 
 def before(
@@ -132,7 +142,12 @@ def before(
     z = np.asarray(xp.to_numpy(at.logits))
     target_range(xp, loss, at)
     # −inf is a class ruled out, which is legitimate unless it is the target or nothing is left
-    bad = np.isnan(z) | (z == np.inf) | (np.isneginf(z) & (at.dense | np.isneginf(z).all(1, keepdims=True)))
+    out = np.isneginf(z)
+    if not at.dense:
+        y = np.expand_dims(np.asarray(xp.to_numpy(at.target)), 1)
+        classes = np.arange(z.shape[1]).reshape((1, -1) + (1,) * (z.ndim - 2))
+        out = out & ((y == classes) | out.all(1, keepdims=True))
+    bad = np.isnan(z) | (z == np.inf) | out
     if bad.any():
         where = np.argwhere(bad)[0]
         raise InputError(

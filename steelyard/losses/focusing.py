@@ -34,7 +34,8 @@ def factor(xp: ModuleType, log_u: Tensor, gamma: Tensor) -> Tensor:
 
 
 def _kappa(xp: ModuleType, n: Tensor, u: Tensor) -> Tensor:
-    """Return n q / u, which tends to 1 as n → 0."""
+    """Return n q / u, which tends to 1 as n → 0, and to 0 as n → ∞ (a class that is ruled out by a logit of −∞)."""
+    n = xp.where(n < 1e30, n, 1e30)
     return xp.where(u > _TINY, n * xp.exp(-n) / xp.where(u > _TINY, u, 1.0), 1.0)
 
 

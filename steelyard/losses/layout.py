@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from steelyard.errors import InputError
 
-__all__ = ["Layout", "arrange", "broadcast_weight", "column", "plain_shape"]
+__all__ = ["Layout", "arrange", "broadcast_weight", "column", "per_row", "plain_shape"]
 
 Tensor = Any
 
@@ -54,6 +54,8 @@ def _merge(xp: ModuleType, x: Tensor, axis: int) -> Tensor:
 
 
 def _same(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
+    if a == b:
+        return True
     return len(a) == len(b) and all(m is None or n is None or m == n for m, n in zip(a, b, strict=True))
 
 
@@ -131,7 +133,7 @@ def arrange(
         target = xp.indices(target, z)
         if ndim == 1:
             target = xp.reshape(target, (1,))
-        elif ndim > 2:
+        elif ndim > 2 or axis == 0:
             behind = prod(shape[axis + 1 :])
             target = xp.reshape(target, (prod(shape[:axis]),) + ((behind,) if axis < ndim - 1 else ()))
         keep = None
@@ -166,7 +168,7 @@ def _masked(
 
 def _mismatch(sizes: Any, got: Any, wanted: Any, axis: int) -> InputError:
     hint = None
-    if len(got) == len(sizes) and got[-1] == 1:
+    if len(got) > 1 and got[-1] == 1 and any(_same(got[:-1], tuple(w)) for w in wanted):
         hint = (
             "squeeze the last axis of the targets: (batch,) against (batch, 1) would pair every row with every other."
         )
@@ -183,6 +185,17 @@ def column(xp: ModuleType, v: Tensor, z: Tensor) -> Tensor:
     if len(v.shape) == 0 or len(z.shape) == 2:
         return v
     return xp.expand_dims(v, len(v.shape))
+
+
+def per_row(xp: ModuleType, weight: Tensor, at: Layout) -> Tensor:
+    """Return class weights (batch, c) once per row of logits (batch · positions, c), where the classes stand last."""
+    z, batch = at.logits, at.shape[0] if at.shape else None
+    if len(weight.shape) != 2 or len(z.shape) != 2 or len(at.shape) < 2:
+        return weight
+    if isinstance(batch, int) and plain_shape(weight) != (batch, at.n_classes):
+        return weight
+    ones = xp.ones_like(xp.reshape(z, (batch, -1, at.n_classes)))
+    return xp.reshape(xp.expand_dims(weight, 1) * ones, (-1, at.n_classes))
 
 
 def broadcast_weight(xp: ModuleType, weight: Tensor, shape: tuple[Any, ...], sizes: tuple[Any, ...]) -> Tensor:

@@ -28,9 +28,9 @@ def mean(xp: ModuleType, numerator: Tensor, denominator: Tensor) -> Tensor:
 
     A batch in which every row is ignored says nothing: it must not turn a training run into NaN.
     """
+    if xp.concrete(denominator):
+        return numerator / denominator if xp.item(denominator) != 0.0 else numerator * 0.0
     empty = denominator == 0
-    if isinstance(empty, bool):
-        return numerator * 0.0 if empty else numerator / denominator
     return xp.where(empty, 0.0, numerator / xp.where(empty, 1.0, denominator))
 
 

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from steelyard.losses import _sigmoid
-from steelyard.losses.base import Loss
+from steelyard.losses.base import Loss, unconverted
 from steelyard.losses.layout import Layout, arrange
 from steelyard.losses.parameters import Parameter
 
@@ -95,6 +95,7 @@ class SigmoidCrossEntropy(Loss):
     def _curvature(self, xp: ModuleType, at: Layout, values: Any) -> Tensor:
         return _sigmoid.curvature(xp, at, values)
 
+    @unconverted
     def posterior(self, logits: Tensor, class_axis: int = 1) -> Tensor:
         """Return the probability of each label, corrected for what the loss did to the logits.
 

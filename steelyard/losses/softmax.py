@@ -10,7 +10,7 @@ import numpy as np
 
 from steelyard.errors import InputError, one_of
 from steelyard.losses import _softmax
-from steelyard.losses.base import Loss
+from steelyard.losses.base import Loss, unconverted
 from steelyard.losses.layout import Layout
 from steelyard.losses.parameters import Parameter, filled, is_array_of_ours
 
@@ -186,6 +186,7 @@ class SoftmaxCrossEntropy(Loss):
     def _curvature(self, xp: ModuleType, at: Layout, values: Any) -> Tensor:
         return _softmax.curvature(xp, at, values, self.weight_by)
 
+    @unconverted
     def posterior(self, logits: Tensor, class_axis: int = 1) -> Tensor:
         """Return class probabilities, corrected for what the loss did to the logits.
 

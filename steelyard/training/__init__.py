@@ -1,0 +1,7 @@
+"""Models: arrays, class indices and a strategy's point in, logits out. Nothing here knows of folds or tables."""
+
+from __future__ import annotations
+
+from steelyard.training.models import Fitted, fit, names
+
+__all__ = ["Fitted", "fit", "names"]

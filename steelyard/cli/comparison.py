@@ -1,0 +1,158 @@
+"""``steelyard compare`` and ``steelyard report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
+
+from steelyard.cli import console
+
+__all__ = ["compare", "report"]
+
+_COLORS = {"helps": "green", "harms": "red", "baseline": "bold"}
+
+_EXAMPLES = """
+Examples:
+
+  steelyard compare data.csv --target y
+
+  steelyard compare data.parquet --target diagnosis --metric f1_macro --strategies none,balanced,focal
+
+  steelyard compare data.csv --target y --metric "precision@recall>=0.95" --positive sick --out runs/sick
+"""
+
+
+def compare(
+    data: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, Arrow or Feather; CSV and TSV also as .gz")],
+    target: Annotated[str, typer.Option(help="Column of the labels.")],
+    metric: Annotated[
+        str | None,
+        typer.Option(help="What to rank by; default average_precision for two classes, balanced_accuracy for more."),
+    ] = None,
+    strategies: Annotated[
+        str | None,
+        typer.Option(help="Names with commas between, or 'all'; see `steelyard strategies`."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="The model to train.")] = "linear",
+    cv: Annotated[int, typer.Option(help="Folds.")] = 5,
+    repeats: Annotated[int, typer.Option(help="How often the folds are drawn anew.")] = 3,
+    positive: Annotated[str | None, typer.Option(help="Positive class of two; default the rarer.")] = None,
+    seed: Annotated[int, typer.Option(help="Everything random is derived from it.")] = 0,
+    decisions: Annotated[
+        str,
+        typer.Option(help="'both': also score every strategy with a tuned decision; 'default': do not."),
+    ] = "both",
+    out: Annotated[Path | None, typer.Option(help="Folder for the results; default runs/NAME-OF-THE-DATA.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the results in --out once the new ones are complete.")
+    ] = False,
+) -> None:
+    """Say which strategy helps on a table: same folds for all, intervals, verdicts, a report."""
+    from steelyard.comparison.dataset import from_file
+    from steelyard.comparison.results import check_folder
+    from steelyard.comparison.running import run
+    from steelyard.comparison.settings import settings
+
+    folder = out if out is not None else Path("runs") / data.name.split(".")[0]
+    check_folder(folder, force)
+    dataset = from_file(data, target, positive)
+    asked = settings(
+        dataset.target,
+        strategies if strategies in (None, "all") else [s.strip() for s in strategies.split(",")],
+        model,
+        metric,
+        cv,
+        repeats,
+        seed,
+        decisions,
+        names={"data": data.name, "target": target},
+    )
+    with _progress() as bar:
+        task = bar.add_task("reading", total=None)
+        result = run(
+            dataset,
+            asked,
+            lambda done, total, name: bar.update(task, completed=done, total=total, description=escape(name)),
+        )
+    paths = result.save(folder)
+    content = result.to_dict()
+    console.out.print(_table(content))
+    _print_rest(content)
+    console.out.print(f"results  {escape(str(paths['results']))}", soft_wrap=True)
+    console.out.print(f"report   {escape(str(paths['report']))}", soft_wrap=True)
+
+
+# the docstring is the text of --help; the examples are kept apart so that they read as lines of a terminal
+compare.__doc__ = f"{compare.__doc__}\n\n\b{_EXAMPLES}"
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description:24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console.err,
+        transient=True,
+    )
+
+
+def _table(content: dict[str, Any]) -> Table:
+    """One row per strategy: the metric it ranks by, then how it decides, by itself and tuned."""
+    from steelyard.report.words import number
+
+    settings = content["settings"]
+    columns = [(settings["metric"], "default")]
+    if settings["decision_metric"] != settings["metric"]:
+        columns.append((settings["decision_metric"], "default"))
+    columns.append((settings["decision_metric"], "tuned"))
+    rows = {(r["strategy"], r["metric"], r["decision"]): r for r in content["summary"]}
+    columns = [c for c in columns if ("none", *c) in rows]
+    longest = max(map(len, settings["strategies"]))
+    names = Column("strategy", no_wrap=True, min_width=longest)
+    table = Table(names, title=f"{escape(settings['data'])}: mean over folds, 95 % interval, verdict")
+    for metric, decision in columns:
+        tuned = "\n(tuned decision)" if decision == "tuned" else ""
+        table.add_column(escape(metric) + tuned)
+    for name in settings["strategies"]:
+        found = [rows.get((name, *c)) for c in columns]
+        if found[0] is None:  # skipped
+            continue
+        cells = []
+        for row in filter(None, found):
+            color = _COLORS.get(row["verdict"], "dim")
+            interval = f"{number(row['ci_low'])}–{number(row['ci_high'])}"
+            cells.append(f"{number(row['mean'])} [dim]{interval}[/]\n[{color}]{row['verdict']}[/]")
+        table.add_row(escape(name), *cells, end_section=True)
+    return table
+
+
+def _print_rest(content: dict[str, Any]) -> None:
+    from steelyard.report.words import number
+
+    best = content["best"]
+    if best["strategy"] is not None:
+        console.out.print(
+            f"best by {escape(best['metric'])}: [bold]{escape(best['strategy'])}[/] ({best['decision']}), "
+            f"expect {number(best['estimate'])} "
+            f"({number(best['ci_low'])} to {number(best['ci_high'])}) on new rows"
+        )
+    for warning in content["warnings"]:
+        console.out.print(f"[yellow]note[/] {escape(warning)}")
+    for skip in content["skipped"]:
+        console.out.print(f"[yellow]skipped[/] {escape(skip['strategy'])}: {escape(skip['reason'])}")
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with results.json.")],
+) -> None:
+    """Write report.html again from results.json."""
+    from steelyard.comparison.results import load
+
+    path = load(folder).report(folder / "report.html")
+    console.out.print(f"report   {escape(str(path))}", soft_wrap=True)

@@ -1,0 +1,225 @@
+"""Any table → one form: a pandas frame of float64 and text columns, and what was left out of it.
+
+Only row-wise translations happen here (types, missing values, names). What is learned from data, such as a
+median or the list of frequent levels, is learned inside each training fold (`preprocessing`). Columns are
+left out for what they are (constant, a row number, free text), never for what they say about the target.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steelyard.errors import InputError
+
+__all__ = ["MISSING", "Features", "arrow_table", "features"]
+
+Table = Any
+Frame = Any
+
+MISSING = "(missing)"  # a level of its own: that a value is missing often says something
+_IDENTIFIER_SHARE = 0.9  # text that differs in more than this share of the rows describes single rows
+_IDENTIFIER_ROWS = 30  # with fewer rows all levels of an honest category can differ by chance
+
+
+@dataclass(frozen=True)
+class Features:
+    """Columns ready for preprocessing.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame of shape (n, d)
+        float64 with NaN for missing numbers; text with "(missing)" as a level.
+    numeric, categorical : tuple of str
+        The columns of each kind.
+    given : tuple of str
+        The names of all columns that came in, left out or not.
+    warnings : tuple of str
+    """
+
+    frame: Frame
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+    given: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def arrow_table(X: Any) -> Table:
+    """Turn a table in memory into an Arrow table.
+
+    Parameters
+    ----------
+    X : pandas, polars or Arrow table, mapping of columns, or array-like of shape (n, d)
+        A plain array gets the column names x0, x1, ...
+
+    Returns
+    -------
+    pyarrow.Table
+
+    Raises
+    ------
+    InputError
+        If it is none of these, is empty, or has two columns of one name.
+    """
+    import narwhals as nw
+    import pyarrow as pa
+
+    if nw.dependencies.is_pandas_dataframe(X):
+        return _from_pandas(X)  # column by column: objects of several types, and columns of one name, come in here
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    if isinstance(frame, nw.DataFrame):
+        return frame.to_arrow()
+    if isinstance(X, dict):
+        names, columns = [str(k) for k in X], list(X.values())
+    else:
+        array = np.asarray(X)
+        if array.ndim != 2:
+            raise InputError(
+                "a table of shape (rows, columns)",
+                f"{type(X).__name__} of shape {array.shape}",
+                "one feature is a table with one column: x.reshape(-1, 1)." if array.ndim == 1 else None,
+            )
+        names, columns = [f"x{i}" for i in range(array.shape[1])], list(array.T)
+    return pa.Table.from_arrays([_array(c) for c in columns], names=names)
+
+
+def _array(column: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        return pa.array(column, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        # values of several types in one column: each as its own text
+        return pa.array([None if _is_missing(v) else str(v) for v in column], pa.string())
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and value != value) or str(value) in ("<NA>", "NaT")
+
+
+def _from_pandas(frame: Frame) -> Table:
+    import pyarrow as pa
+
+    names = [str(c) for c in frame.columns]
+    return pa.Table.from_arrays([_array(frame.iloc[:, i]) for i in range(len(names))], names=names)
+
+
+def features(table: Table) -> Features:
+    """Translate the columns of an Arrow table.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Without the target.
+
+    Returns
+    -------
+    Features
+
+    Raises
+    ------
+    InputError
+        If two columns have one name, or none is left that a model could use.
+    """
+    import pandas as pd
+
+    repeated = [name for name, times in Counter(table.column_names).items() if times > 1]
+    if repeated:
+        raise InputError("different column names", f"'{repeated[0]}' more than once", "rename one of them.")
+    if table.num_rows == 0 or not table.column_names:
+        raise InputError("a table with rows and columns", f"{table.num_rows} × {len(table.column_names)}")
+    columns: dict[str, NDArray[Any]] = {}
+    numeric: list[str] = []
+    notes: list[str] = []
+    for name in table.column_names:
+        values, note = _translate(table.column(name))
+        if note is not None:
+            notes.append(f"column '{name}' {note}")
+        if values is None:
+            continue
+        columns[name] = values
+        if values.dtype == np.float64:
+            numeric.append(name)
+    if not columns:
+        raise InputError("a column that a model can use", "none", "; ".join(notes[:3]) + "." if notes else None)
+    return Features(
+        frame=pd.DataFrame(columns, copy=False),
+        numeric=tuple(numeric),
+        categorical=tuple(c for c in columns if c not in set(numeric)),
+        given=tuple(table.column_names),
+        warnings=tuple(notes),
+    )
+
+
+def _translate(column: Any) -> tuple[NDArray[Any] | None, str | None]:
+    """Return the column as float64 or text, or None, and what there is to say about it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+        kind = column.type
+    if pa.types.is_null(kind) or column.null_count == len(column):
+        return None, "is left out: it has no values"
+    if pa.types.is_boolean(kind):
+        return _number(column.cast(pa.int8()))
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return _number(column)
+    if pa.types.is_temporal(kind):
+        return _moment(column)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return _text(pc.fill_null(column.cast(pa.string()), MISSING))
+    return None, f"is left out: its type, {kind}, is neither a number nor a category"
+
+
+def _number(column: Any) -> tuple[NDArray[Any] | None, str | None]:
+    import pyarrow as pa
+
+    values = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), np.float64).copy()
+    infinite = np.isinf(values)
+    note = None
+    if infinite.any():
+        values[infinite] = np.nan
+        note = f"has {int(infinite.sum())} infinite values: they are treated as missing"
+    known = values[~np.isnan(values)]
+    if known.size == 0:
+        return None, "is left out: it has no finite values"
+    if known.size == len(values) and (known == known[0]).all():
+        return None, "is left out: it is constant"
+    if known.size == len(values) >= _IDENTIFIER_ROWS and (np.diff(values) == 1.0).all():
+        return None, "is left out: it numbers the rows, and says only how the file was sorted"
+    return values, note
+
+
+def _moment(column: Any) -> tuple[NDArray[Any] | None, str | None]:
+    import pyarrow as pa
+
+    unit = "duration" if pa.types.is_duration(column.type) else "moment"
+    try:
+        if pa.types.is_date(column.type):
+            column = column.cast(pa.timestamp("s"))
+        if pa.types.is_time(column.type):
+            column = column.cast(pa.time64("us"))
+        raw = column.cast(pa.int64())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None, f"is left out: its type, {column.type}, is neither a number nor a category"
+    values, note = _number(raw)
+    said = f"is a {unit}: it is used as a number" if values is not None else note
+    return values, said
+
+
+def _text(column: Any) -> tuple[NDArray[Any] | None, str | None]:
+    values = np.asarray(column.to_pylist(), dtype=object)
+    levels = Counter(values.tolist())
+    if len(levels) == 1:
+        return None, "is left out: it is constant"
+    if len(values) >= _IDENTIFIER_ROWS and len(levels) > _IDENTIFIER_SHARE * len(values):
+        return None, (
+            f"is left out: {len(levels)} different texts in {len(values)} rows look like an identifier or free text"
+        )
+    return values, None

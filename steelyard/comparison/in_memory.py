@@ -1,0 +1,91 @@
+"""The comparison from Python, on a table in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from steelyard.comparison.dataset import from_memory
+from steelyard.comparison.results import Result, check_folder
+from steelyard.comparison.running import run
+from steelyard.comparison.settings import settings
+from steelyard.strategies import Strategy
+
+__all__ = ["compare"]
+
+
+def compare(
+    X: Any,
+    y: Any,
+    strategies: Iterable[str | Strategy] | None = None,
+    model: str = "linear",
+    metric: str | None = None,
+    cv: int = 5,
+    repeats: int = 3,
+    random_state: int = 0,
+    decisions: str = "both",
+    out: str | Path | None = None,
+    positive: Any = None,
+) -> Result:
+    """Say which strategy helps on these data, and how sure that is.
+
+    Every strategy trains on the same stratified folds; all that is learned from data (medians, levels,
+    counts, drawn rows, thresholds) is learned inside the training fold. Label metrics are given twice, at
+    the strategy's own decision and at one tuned on 3 inner folds, so that no strategy is credited for
+    moving a threshold. Ranking and probability metrics are computed on probabilities corrected for what the
+    strategy did in training.
+
+    Parameters
+    ----------
+    X : pandas, polars or Arrow table, mapping of columns, or array-like of shape (n, d)
+        Numbers, categories, dates, missing values; a plain array gets the column names x0, x1, ...
+    y : list, ndarray, pandas, polars or Arrow column of n labels
+    strategies : names or `Strategy` objects, optional
+        Default: none, prior_threshold, balanced, log_inverse, scaled_logits, focal, logit_adjusted, oversample.
+        "all" takes every strategy. "none", the baseline, is added where it is missing.
+    model : {"linear"}
+        The default, and until networks and boosted trees are added the only one.
+    metric : str, optional
+        What to rank by; default average_precision for two classes, balanced_accuracy for more. Tuned
+        decisions maximise it if it depends on a decision, else balanced accuracy.
+    cv, repeats : int
+        Folds and repeats; default 5 and 3.
+    random_state : int
+        Everything random is derived from it. Default 0.
+    decisions : {"both", "default"}
+        Whether to tune decisions too, at the cost of three more fits.
+    out : path, optional
+        A new or empty folder for results.json and report.html.
+    positive : label, optional
+        The positive class of two; default the rarer one (the last of the sorted labels on a tie).
+
+    Returns
+    -------
+    Result
+        `.table()`, `.best`, `.report(path)`, `.to_dict()`, `.out_of_fold`.
+
+    Raises
+    ------
+    InputError
+        If the table, the labels or a setting cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np, steelyard as sy
+    >>> rng = np.random.default_rng(0)
+    >>> y = (rng.random(400) < 0.1).astype(int)
+    >>> X = rng.normal(size=(400, 3)) + y[:, None]
+    >>> result = sy.compare(X, y, strategies=["balanced"], metric="balanced_accuracy", repeats=1)
+    >>> table = result.table().query("metric == 'balanced_accuracy'")
+    >>> list(zip(table.strategy, table.decision, table["mean"].round(2)))
+    [('none', 'default', 0.6), ('balanced', 'default', 0.75), ('none', 'tuned', 0.77), ('balanced', 'tuned', 0.74)]
+    """
+    if out is not None:
+        check_folder(out)
+    dataset = from_memory(X, y, positive)
+    asked = settings(dataset.target, strategies, model, metric, cv, repeats, random_state, decisions)
+    result = run(dataset, asked)
+    if out is not None:
+        result.save(out)
+    return result

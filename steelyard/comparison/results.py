@@ -1,0 +1,165 @@
+"""The outcome of a comparison: results.json, and the object that Python users hold."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from steelyard.comparison.scoring import OutOfFold
+from steelyard.errors import InputError
+
+__all__ = ["SCHEMA_VERSION", "Result", "check_folder", "load", "write_text"]
+
+SCHEMA_VERSION = 1
+_FILE = "results.json"
+
+
+class Result:
+    """What a comparison found.
+
+    Attributes
+    ----------
+    best : dict
+        {model, strategy, decision, metric, estimate, ci_low, ci_high}: the winner, with an estimate
+        corrected for its having been chosen among several.
+    out_of_fold : mapping of str to OutOfFold
+        The scores of every row by models that did not see it, per strategy. Empty for a result read from a
+        file.
+    """
+
+    def __init__(self, content: Mapping[str, Any], out_of_fold: Mapping[str, OutOfFold] | None = None) -> None:
+        self._content = plain(content)
+        self.out_of_fold = dict(out_of_fold or {})
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The winner."""
+        return dict(self._content["best"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of results.json: JSON data, None where a number is undefined."""
+        return json.loads(json.dumps(self._content))  # type: ignore[no-any-return]
+
+    def table(self) -> Any:
+        """Return a pandas DataFrame with the columns of results.json's summary."""
+        import pandas as pd
+
+        return pd.DataFrame(self._content["summary"])
+
+    def report(self, path: str | Path) -> Path:
+        """Write the report, one HTML file that needs nothing else.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Returns
+        -------
+        Path
+        """
+        # by name, when it is asked for: reports are built on results, so results import nothing of them
+        html: str = import_module("steelyard.report").render(self._content)
+        return write_text(Path(path), html)
+
+    def save(self, folder: str | Path) -> dict[str, Path]:
+        """Write results.json and report.html into a folder, each whole or not at all.
+
+        Returns
+        -------
+        dict of str to Path
+            "results" and "report".
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self._content, indent=1, ensure_ascii=False, allow_nan=False)
+        return {
+            "results": write_text(folder / _FILE, text + "\n"),
+            "report": self.report(folder / "report.html"),
+        }
+
+
+def plain(value: Any) -> Any:
+    """Return JSON data: NaN and infinities become None, labels that JSON does not know become text."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a file so that it is either the old one or the whole new one, even if the machine stops midway."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes files that only their owner can read; results are for sharing
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def check_folder(folder: str | Path, force: bool = False) -> None:
+    """Refuse to write over something, before hours are spent on what would replace it.
+
+    Raises
+    ------
+    InputError
+        If `folder` is a file, or holds anything and `force` is false.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise InputError("a folder for the results", f"'{folder}', which is a file")
+    if folder.is_dir() and any(folder.iterdir()) and not force:
+        raise InputError(
+            "an empty or new folder for the results",
+            f"'{folder}', which holds files",
+            "choose another --out, or --force to replace the results in it when the new ones are complete.",
+        )
+
+
+def load(folder: str | Path) -> Result:
+    """Read results.json from a folder.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is not one of ours.
+    """
+    path = Path(folder) / _FILE
+    if not path.is_file():
+        raise InputError(f"a folder with {_FILE}", f"'{folder}'", "steelyard compare writes one.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"JSON in '{path}'", str(error)) from error
+    if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
+        found = content.get("schema_version") if isinstance(content, dict) else None
+        raise InputError(
+            f"schema_version {SCHEMA_VERSION} in '{path}'", repr(found), "was it written by another version?"
+        )
+    return Result(content)

@@ -1,0 +1,165 @@
+"""What a comparison was asked to do, checked before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from steelyard import metrics, strategies, training
+from steelyard.comparison.target import Target, check_folds
+from steelyard.errors import InputError, one_of
+from steelyard.strategies import Strategy
+
+__all__ = ["BASELINE", "DEFAULT_STRATEGIES", "Settings", "settings"]
+
+BASELINE = "none"
+DEFAULT_STRATEGIES = (
+    "none",
+    "prior_threshold",
+    "balanced",
+    "log_inverse",
+    "scaled_logits",
+    "focal",
+    "logit_adjusted",
+    "oversample",
+)
+_DECISION_METRIC = "balanced_accuracy"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A checked request.
+
+    Attributes
+    ----------
+    strategies : tuple of Strategy
+        The baseline first.
+    model : str
+    metric : str
+        What strategies are ranked by.
+    decision_metric : str
+        What tuned decisions maximise: `metric` if it depends on a decision, else balanced accuracy.
+    cv, repeats, random_state : int
+    tuned : bool
+        Whether decisions are tuned, beside the strategy's own.
+    names : mapping of str to str
+        What the user called the data and the target, for the report.
+    """
+
+    strategies: tuple[Strategy, ...]
+    model: str
+    metric: str
+    decision_metric: str
+    cv: int
+    repeats: int
+    random_state: int
+    tuned: bool
+    names: Mapping[str, str]
+
+    def to_dict(self, target: Target) -> dict[str, Any]:
+        """Return the part `settings` of results.json."""
+        positive = None if target.positive is None else target.counts.classes[target.positive]
+        return {
+            **self.names,
+            "strategies": [s.name for s in self.strategies],
+            "parameters": {s.name: dict(s.parameters) for s in self.strategies if s.parameters},
+            "models": [self.model],
+            "metric": self.metric,
+            "decision_metric": self.decision_metric,
+            "decisions": "both" if self.tuned else "default",
+            "positive": positive,
+            "cv": self.cv,
+            "repeats": self.repeats,
+            "random_state": self.random_state,
+        }
+
+
+def settings(
+    target: Target,
+    strategies: Iterable[str | Strategy] | None = None,
+    model: str = "linear",
+    metric: str | None = None,
+    cv: int = 5,
+    repeats: int = 3,
+    random_state: int = 0,
+    decisions: str = "both",
+    names: Mapping[str, str] | None = None,
+) -> Settings:
+    """Check a request against the labels that it is about.
+
+    Parameters
+    ----------
+    target : Target
+    strategies : names or `Strategy` objects, optional
+        Default `DEFAULT_STRATEGIES`; "all" takes every one. The baseline "none" is added where it is missing.
+    model : str
+        One of `steelyard.training.names()`.
+    metric : str, optional
+        Default average_precision for two classes, balanced_accuracy for more.
+    cv : int
+        Folds, at least 2.
+    repeats : int
+        At least 1.
+    random_state : int
+        Not negative.
+    decisions : {"both", "default"}
+        Whether every strategy is also scored with a decision tuned inside the training fold.
+    names : mapping, optional
+        What to call the data and the target in the report.
+
+    Returns
+    -------
+    Settings
+
+    Raises
+    ------
+    InputError
+        If one of them cannot be met.
+    """
+    one_of("model", model, training.names())
+    one_of("decisions", decisions, ("both", "default"))
+    _whole("cv", cv, 2)
+    _whole("repeats", repeats, 1)
+    _whole("random_state", random_state, 0)
+    check_folds(target.counts, cv)
+    classes = target.counts.classes
+    if metric is None:
+        metric = "average_precision" if len(classes) == 2 else "balanced_accuracy"
+    kind = metrics.get(metric, classes, target.positive).kind
+    return Settings(
+        strategies=_chosen(strategies),
+        model=model,
+        metric=metric,
+        decision_metric=metric if kind == "label" else _DECISION_METRIC,
+        cv=cv,
+        repeats=repeats,
+        random_state=random_state,
+        tuned=decisions == "both",
+        names=dict(names or {}),
+    )
+
+
+def _whole(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise InputError(f"`{name}` as a whole number of at least {least}", repr(value))
+
+
+def _chosen(wanted: Iterable[str | Strategy] | None) -> tuple[Strategy, ...]:
+    if wanted is None:
+        wanted = DEFAULT_STRATEGIES
+    elif isinstance(wanted, str):
+        wanted = strategies.names() if wanted == "all" else [wanted]
+    chosen = [s if isinstance(s, Strategy) else strategies.get(s) for s in wanted]
+    seen = [s.name for s in chosen]
+    twice = sorted({name for name in seen if seen.count(name) > 1})
+    if twice:
+        raise InputError(
+            "each strategy once",
+            f"'{twice[0]}' {seen.count(twice[0])} times",
+            "compare one parameter value at a time.",
+        )
+    baseline = [s for s in chosen if s.name == BASELINE] or [strategies.get(BASELINE)]
+    return (*baseline, *(s for s in chosen if s.name != BASELINE))

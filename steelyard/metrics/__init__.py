@@ -1,0 +1,12 @@
+"""What a score is worth: label, ranking and probability metrics, intervals, tests and verdicts.
+
+The arithmetic is NumPy's alone, since decisions search over it; scikit-learn and imbalanced-learn are the
+oracles of its tests.
+"""
+
+from __future__ import annotations
+
+from steelyard.metrics.catalogue import Metric, get, names, standard_names
+from steelyard.metrics.intervals import Estimate, corrected_resampled_t, holm, verdict
+
+__all__ = ["Estimate", "Metric", "corrected_resampled_t", "get", "holm", "names", "standard_names", "verdict"]

@@ -1,0 +1,266 @@
+"""A metric's name → what it measures, in which direction, and its value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steelyard.errors import InputError, did_you_mean
+from steelyard.metrics import confusion as _confusion
+from steelyard.metrics import probability as _probability
+from steelyard.metrics import ranking as _ranking
+
+__all__ = ["Metric", "get", "names", "standard_names"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+OfWeights = Callable[["Floats | None"], float]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number about scored rows.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"label", "ranking", "probability"}
+        Whether it reads the labels that a decision gave, the order of the probabilities, or their values.
+        Only label metrics change with the decision.
+    explanation : str
+        What it says, in a sentence.
+    bounds : (float, float)
+        The values that it can take.
+    chance : float or None
+        What a model without any knowledge reaches, where that is one number.
+    greater_is_better : bool
+    of_confusion : callable or None
+        For a label metric, the function of confusion matrices (..., C, C) → (...).
+    """
+
+    name: str
+    kind: Literal["label", "ranking", "probability"]
+    explanation: str
+    bounds: tuple[float, float]
+    prepare_: Callable[[Ints, Floats, Ints], OfWeights]
+    chance: float | None = None
+    greater_is_better: bool = True
+    of_confusion: Callable[[Floats], Floats] | None = None
+
+    def prepare(self, y: Ints, proba: Floats, predicted: Ints) -> OfWeights:
+        """Do what does not depend on row weights once; return the metric as a function of the weights.
+
+        Parameters
+        ----------
+        y, predicted : int ndarray of shape (n,)
+            Class indices: the truth, and what a decision made of the probabilities.
+        proba : float64 ndarray of shape (n, C)
+        """
+        return self.prepare_(y, proba, predicted)
+
+    def value(self, y: Ints, proba: Floats, predicted: Ints, sample_weight: Floats | None = None) -> float:
+        """Return the metric of these rows; NaN where it is undefined."""
+        return self.prepare_(y, proba, predicted)(sample_weight)
+
+
+def _label(name: str, n: int, function: Callable[[Floats], Floats], explanation: str, **more: Any) -> Metric:
+    def prepare(y: Ints, _: Floats, predicted: Ints) -> OfWeights:
+        return lambda weight: float(function(_confusion.confusion_matrix(y, predicted, n, weight)))
+
+    bounds = more.pop("bounds", (0.0, 1.0))
+    return Metric(name, "label", explanation, bounds, prepare, of_confusion=function, **more)
+
+
+def _ranked(name: str, which: Sequence[int], function: Callable[..., float], explanation: str, **more: Any) -> Metric:
+    """Mean of one against the rest over `which`; for two classes that is the positive one."""
+
+    def prepare(y: Ints, proba: Floats, _: Ints) -> OfWeights:
+        parts = [(_ranking.Ranking.of(proba[:, k]), y == k) for k in which]
+        return lambda weight: float(np.mean([function(r.curve(hit, weight)) for r, hit in parts]))
+
+    return Metric(name, "ranking", explanation, (0.0, 1.0), prepare, **more)
+
+
+def _probabilistic(name: str, rows: Callable[[Floats, Ints], Floats], explanation: str, lowest: float) -> Metric:
+    def prepare(y: Ints, proba: Floats, _: Ints) -> OfWeights:
+        losses = rows(proba, y)
+        # average() refuses weights that sum to zero; nothing was scored then
+        return lambda w: -float(np.average(losses, weights=w)) if w is None or w.sum() > 0 else float("nan")
+
+    return Metric(name, "probability", explanation, (lowest, 0.0), prepare)
+
+
+_AT = re.compile(r"(precision|recall)(?:_(?P<label>.+))?@(precision|recall)>=(?P<level>[0-9.]+)")
+_PLAIN = (
+    "average_precision",
+    "roc_auc",
+    "balanced_accuracy",
+    "f1_macro",
+    "matthews_corrcoef",
+    "g_mean",
+    "worst_recall",
+    "neg_log_loss",
+    "neg_brier_score",
+)
+_PATTERNS = ("recall_<class>", "precision@recall>=x", "recall@precision>=x", "expected_cost")
+
+
+def names() -> tuple[str, ...]:
+    """Return every metric name; `<class>` and `x` stand for a label and a number.
+
+    Examples
+    --------
+    >>> names()[:3]
+    ('average_precision', 'roc_auc', 'balanced_accuracy')
+    """
+    return _PLAIN + _PATTERNS
+
+
+def standard_names(classes: Sequence[Hashable]) -> tuple[str, ...]:
+    """Return the metrics that every comparison reports: the plain ones and the recall of each class."""
+    return _PLAIN + tuple(f"recall_{label}" for label in classes)
+
+
+def get(
+    name: str,
+    classes: Sequence[Hashable],
+    positive: int | None = None,
+    priors: Floats | None = None,
+    cost_matrix: Floats | None = None,
+) -> Metric:
+    """Return the metric called `name` for these classes.
+
+    Parameters
+    ----------
+    name : str
+        scikit-learn's name where it has one: average_precision, roc_auc, balanced_accuracy, f1_macro,
+        matthews_corrcoef, neg_log_loss, neg_brier_score. Ours: g_mean, worst_recall,
+        recall_<class>, expected_cost (lower is better), precision@recall>=x, recall@precision>=x.
+        With more than two classes, average_precision and roc_auc are means over one class against
+        the rest, and the last two name their class: "precision_<class>@recall>=x".
+    classes : sequence
+        The labels, in the order of the columns of the probabilities.
+    positive : int, optional
+        Index of the positive class when there are two; default 1.
+    priors : ndarray of shape (C,), optional
+        Class shares of the rows to be scored, for `Metric.chance` of average_precision.
+    cost_matrix : ndarray of shape (C, C), optional
+        Needed by expected_cost.
+
+    Returns
+    -------
+    Metric
+
+    Raises
+    ------
+    InputError
+        If there is no such metric, or it does not fit these classes.
+
+    Examples
+    --------
+    >>> metric = get("recall_rare", ["common", "rare"])
+    >>> y, labels = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 0])
+    >>> metric.value(y, np.empty((4, 2)), labels)
+    0.5
+    """
+    n = len(classes)
+    rank = [1 if positive is None else positive] if n == 2 else list(range(n))
+    plain = _plain(name, n, rank, priors)
+    if plain is not None:
+        return plain
+    labels = [str(c) for c in classes]
+    if name.startswith("recall_") and "@" not in name:
+        return _recall_of(name, name.removeprefix("recall_"), labels)
+    at = _AT.fullmatch(name)
+    if at is not None and at[1] != at[3]:
+        return _at_level(name, at, labels, rank)
+    if name == "expected_cost":
+        return _expected_cost(n, cost_matrix)
+    hint = did_you_mean(name, _PLAIN + tuple(f"recall_{label}" for label in labels))
+    raise InputError(f"a metric, one of {', '.join(names())}", repr(name), hint)
+
+
+def _plain(name: str, n: int, rank: list[int], priors: Floats | None) -> Metric | None:
+    over = "" if n == 2 else ", averaged over each class against the rest"
+    match name:
+        case "average_precision":
+            chance = None if priors is None else float(np.mean(priors[rank]))
+            text = f"Area under the precision–recall curve{over}; chance is the share of the positive class."
+            return _ranked(name, rank, _ranking.average_precision, text, chance=chance)
+        case "roc_auc":
+            text = f"Probability that a positive row is ranked above a negative one{over}; chance is 0.5."
+            return _ranked(name, rank, _ranking.roc_auc, text, chance=0.5)
+        case "balanced_accuracy":
+            text = "Mean recall over the classes; chance is one divided by their number."
+            return _label(name, n, _confusion.balanced_accuracy, text, chance=1.0 / n)
+        case "f1_macro":
+            text = "Mean over the classes of F1, the harmonic mean of precision and recall."
+            return _label(name, n, _confusion.f1_macro, text)
+        case "matthews_corrcoef":
+            text = "Correlation between truth and label; chance is 0."
+            return _label(name, n, _confusion.matthews_corrcoef, text, chance=0.0, bounds=(-1.0, 1.0))
+        case "g_mean":
+            text = "Geometric mean of the recalls: 0 as soon as one class is never found."
+            return _label(name, n, _confusion.g_mean, text)
+        case "worst_recall":
+            return _label(name, n, _confusion.worst_recall, "Recall of the class that is served worst.")
+        case "neg_log_loss":
+            text = "Minus the mean log loss of the probabilities, in nats; 0 is perfect."
+            return _probabilistic(name, _probability.log_loss, text, -np.inf)
+        case "neg_brier_score":
+            text = "Minus the mean squared error of the probabilities; 0 is perfect."
+            return _probabilistic(name, _probability.brier_score, text, -1.0 if n == 2 else -2.0)
+    return None
+
+
+def _class_index(name: str, label: str, labels: Sequence[str]) -> int:
+    if label not in labels:
+        listed = ", ".join(labels[:12]) + (", ..." if len(labels) > 12 else "")
+        raise InputError(f"a class in `{name}`, one of {listed}", repr(label), did_you_mean(label, labels))
+    return list(labels).index(label)
+
+
+def _recall_of(name: str, label: str, labels: Sequence[str]) -> Metric:
+    k = _class_index(name, label, labels)
+    text = f"Share of the rows of class {label} that are labelled so."
+    return _label(name, len(labels), lambda cm: _confusion.recalls(cm)[..., k], text)
+
+
+def _at_level(name: str, at: re.Match[str], labels: Sequence[str], rank: list[int]) -> Metric:
+    try:
+        level = float(at["level"])
+    except ValueError:
+        level = float("nan")
+    if not 0.0 < level <= 1.0:
+        raise InputError(f"a level in (0, 1] after '>=' in `{name}`", at["level"], "write for example 0.95.")
+    if at["label"] is None and len(labels) > 2:
+        raise InputError(
+            f"a class in `{name}`, as there are {len(labels)}",
+            "none",
+            f"write {at[1]}_{labels[-1]}@{at[3]}>={at['level']}.",
+        )
+    k = rank[0] if at["label"] is None else _class_index(name, at["label"], labels)
+    function = _ranking.precision_at_recall if at[1] == "precision" else _ranking.recall_at_precision
+    text = f"Best {at[1]} over all thresholds with a {at[3]} of at least {level:g}, for class {labels[k]}."
+    return _ranked(name, [k], lambda curve: function(curve, level), text)
+
+
+def _expected_cost(n: int, cost_matrix: Floats | None) -> Metric:
+    if cost_matrix is None:
+        raise InputError("a cost matrix for `expected_cost`", "none", "give cost_matrix=, or choose balanced_accuracy.")
+    costs = np.asarray(cost_matrix, np.float64)
+    if costs.shape != (n, n) or not np.isfinite(costs).all():
+        raise InputError(f"finite costs of shape ({n}, {n})", f"shape {costs.shape}")
+    return _label(
+        "expected_cost",
+        n,
+        lambda cm: _confusion.expected_cost(cm, costs),
+        "Mean cost of a row under the cost matrix.",
+        bounds=(float(costs.min()), float(costs.max())),
+        greater_is_better=False,
+    )

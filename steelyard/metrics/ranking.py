@@ -1,0 +1,106 @@
+"""Ranking metrics: how well a score orders the rows, whatever threshold is used later.
+
+All of them read one curve: true and false positives after each distinct score, from the highest down. The
+order is found once (`Ranking`) and reused for other weights, so that a bootstrap sorts each column of
+scores once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Curve", "Ranking", "average_precision", "precision_at_recall", "recall_at_precision", "roc_auc"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Weight of the positives and of the negatives at or above each distinct score.
+
+    Attributes
+    ----------
+    true_positives, false_positives : float64 ndarray of shape (m,)
+        Cumulative, from the highest score to the lowest; the last entries are the totals.
+    """
+
+    true_positives: Floats
+    false_positives: Floats
+
+    @property
+    def defined(self) -> bool:
+        """Whether there is something to find and something to leave."""
+        return bool(self.true_positives.size and self.true_positives[-1] > 0 and self.false_positives[-1] > 0)
+
+    @property
+    def precision(self) -> Floats:
+        """TP / (TP + FP) at each cut; cuts that hold no weight count 0 and add no recall."""
+        flagged = self.true_positives + self.false_positives
+        return np.divide(self.true_positives, flagged, out=np.zeros_like(flagged), where=flagged > 0)
+
+    @property
+    def recall(self) -> Floats:
+        """TP / all positives at each cut."""
+        return np.asarray(self.true_positives / self.true_positives[-1])
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The order of the rows by score, highest first, with the end of every group of equal scores."""
+
+    order: NDArray[np.intp]
+    ends: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, scores: NDArray[Any]) -> Ranking:
+        """Sort once."""
+        order = np.argsort(-scores, kind="stable")
+        ranked = scores[order]
+        return cls(order, np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)))
+
+    def curve(self, is_positive: NDArray[np.bool_], sample_weight: NDArray[Any] | None = None) -> Curve:
+        """Accumulate truth and weights along the order; rows with equal scores enter together."""
+        weight = np.ones(len(self.order)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        positive = np.where(is_positive, weight, 0.0)[self.order]
+        flagged = weight[self.order].cumsum()[self.ends]
+        found = positive.cumsum()[self.ends]
+        return Curve(found, np.maximum(flagged - found, 0.0))
+
+
+def average_precision(curve: Curve) -> float:
+    r"""Average precision :math:`\sum_i (R_i - R_{i-1}) P_i`, not interpolated."""
+    if not curve.defined:
+        return float("nan")
+    return float(np.sum(np.diff(curve.recall, prepend=0.0) * curve.precision))
+
+
+def roc_auc(curve: Curve) -> float:
+    """Probability that a positive row scores above a negative one, ties counting half; chance is 0.5."""
+    if not curve.defined:
+        return float("nan")
+    tpr = np.concatenate([[0.0], curve.recall])
+    fpr = np.concatenate([[0.0], curve.false_positives / curve.false_positives[-1]])
+    return float(np.sum(np.diff(fpr) * (tpr[1:] + tpr[:-1]) / 2.0))
+
+
+def precision_at_recall(curve: Curve, recall: float) -> float:
+    """Best precision over all thresholds that find at least `recall` of the positives.
+
+    The threshold is the best one in hindsight for the rows scored, as in torchmetrics' and Keras' metrics
+    of this kind; a rule for new rows has to be fitted on other rows.
+    """
+    if not curve.defined:
+        return float("nan")
+    # 1e-12: a recall of exactly 0.9 must satisfy ">= 0.9" after its division was rounded
+    return float(np.max(curve.precision[curve.recall >= recall - 1e-12]))
+
+
+def recall_at_precision(curve: Curve, precision: float) -> float:
+    """Best recall over all thresholds with at least `precision`; 0 when no threshold reaches it."""
+    if not curve.defined:
+        return float("nan")
+    return float(np.max(curve.recall[curve.precision >= precision - 1e-12], initial=0.0))

@@ -1,0 +1,107 @@
+"""A strategy resolved on the counts of one training fold: numbers, and nothing that could see a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steelyard import sampling
+from steelyard.decisions import post_hoc_logit_adjustment, prior_shift
+
+__all__ = ["Point"]
+
+Floats = NDArray[np.float64]
+Decision = Literal["argmax", "prior_threshold", "post_hoc_logit_adjustment"]
+
+
+def _argmax(_: Point, logits: Floats) -> NDArray[np.int64]:
+    return np.asarray(logits.argmax(1), np.int64)
+
+
+def _prior_threshold(point: Point, logits: Floats) -> NDArray[np.int64]:
+    return np.asarray((point.posterior(logits) / point.priors).argmax(1), np.int64)
+
+
+def _post_hoc(point: Point, logits: Floats) -> NDArray[np.int64]:
+    return np.asarray(post_hoc_logit_adjustment(logits, point.priors, point.tau).argmax(1), np.int64)
+
+
+_DECISIONS: dict[str, Callable[[Point, Floats], NDArray[np.int64]]] = {
+    "argmax": _argmax,
+    "prior_threshold": _prior_threshold,
+    "post_hoc_logit_adjustment": _post_hoc,
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """What training and deciding need to know of a strategy on one training fold.
+
+    Attributes
+    ----------
+    loss : steelyard.losses.SoftmaxCrossEntropy
+        The loss to train on.
+    sampler : str or None
+        Name of a sampler in `steelyard.sampling` that chooses the rows to train on; None takes each row once.
+    decision : {"argmax", "prior_threshold", "post_hoc_logit_adjustment"}
+        How its default labels come from the logits. "argmax" takes the logits as the model gives them: what
+        the loss added to them in training is not added at prediction, which is how those losses shift the
+        decision.
+    tau : float
+        Parameter of "post_hoc_logit_adjustment".
+    strategy : str
+    priors : float64 ndarray of shape (C,)
+        Class shares of the training fold.
+    """
+
+    loss: Any
+    sampler: str | None = None
+    decision: Decision = "argmax"
+    tau: float = 1.0
+    strategy: str = ""
+    priors: Any = None
+
+    @property
+    def training_key(self) -> str:
+        """Return a text that is equal for points that train the same model: they share one fit.
+
+        It holds the loss and the sampler, not the decision: post-hoc strategies share the fit of "none".
+        """
+        return json.dumps([self.loss.to_dict(), self.sampler], sort_keys=True)
+
+    def posterior(self, logits: Floats) -> Floats:
+        """Return probabilities corrected for what the loss and the sampler did.
+
+        A model trained with weights, offsets or resampling states the probabilities of a population that does
+        not exist; these are the ones of the training fold's own class shares.
+
+        Parameters
+        ----------
+        logits : float64 ndarray of shape (n, C)
+
+        Returns
+        -------
+        float64 ndarray of shape (n, C)
+        """
+        proba = np.asarray(self.loss.posterior(logits), np.float64)
+        if self.sampler is None:
+            return proba
+        return prior_shift(proba, sampling.sampled_priors(self.sampler, self.priors), self.priors)
+
+    def decide(self, logits: Floats) -> NDArray[np.int64]:
+        """Return the strategy's default labels as class indices.
+
+        Parameters
+        ----------
+        logits : float64 ndarray of shape (n, C)
+
+        Returns
+        -------
+        int64 ndarray of shape (n,)
+        """
+        return _DECISIONS[self.decision](self, logits)

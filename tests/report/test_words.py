@@ -1,0 +1,33 @@
+from steelyard.report.words import headline
+
+
+def rows(**verdicts):
+    return [{"strategy": "none", "verdict": "baseline"}] + [
+        {"strategy": name, "verdict": verdict.replace("same", "no detectable difference")}
+        for name, verdict in verdicts.items()
+    ]
+
+
+def test_a_threshold_that_explains_everything_is_named():
+    said = headline(rows(a="helps", b="helps"), rows(a="same", b="same"), "f1_macro", "label")
+    assert said == [
+        "By f1_macro, each strategy deciding in its own way, a and b help.",
+        "Once every strategy's decision is tuned, plain training included, no strategy differs detectably from "
+        "plain training.",
+        "What helped was the moved decision: tuning that of the plain model does as well, as far as these rows can "
+        "tell, without changing how it is trained.",
+    ]
+
+
+def test_a_strategy_that_helps_either_way_is_not_explained_away():
+    said = headline(rows(a="helps"), rows(a="helps"), "f1_macro", "label")
+    assert len(said) == 2
+    assert said[1].endswith("a helps.")
+
+
+def test_harm_is_said():
+    assert headline(rows(a="harms"), [], "roc_auc", "ranking") == ["By roc_auc, a harms."]
+
+
+def test_the_baseline_alone_says_nothing():
+    assert headline(rows(), rows(), "f1_macro", "label") == []
