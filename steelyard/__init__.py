@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from steelyard import decisions, losses, strategies
     from steelyard.comparison import compare
+    from steelyard.comparison.stored import load
     from steelyard.losses.explanation import explain
     from steelyard.weights import ClassCounts, class_weight, class_weight_names
 
@@ -23,6 +24,7 @@ _HOME = {
     "class_weight_names": "steelyard.weights",
     "explain": "steelyard.losses.explanation",
     "compare": "steelyard.comparison",
+    "load": "steelyard.comparison.stored",
 }
 _MODULES = ("losses", "decisions", "strategies", "torch", "keras", "tensorflow", "jax", "boosting")
 
@@ -33,6 +35,7 @@ __all__ = [
     "compare",
     "decisions",
     "explain",
+    "load",
     "losses",
     "strategies",
 ]

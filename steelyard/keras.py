@@ -75,7 +75,9 @@ class Loss(keras.losses.Loss):
         dtype: Any = None,
     ) -> None:
         if reduction not in ("none", None):
-            raise InputError("the reduction in the loss itself", f"reduction={reduction!r}", "loss.replace(reduction=…).")
+            raise InputError(
+                "the reduction in the loss itself", f"reduction={reduction!r}", "loss.replace(reduction=…)."
+            )
         # Keras' own reduction is replaced by ours: see __call__
         super().__init__(name=name or "steelyard_loss", reduction="none", dtype=dtype)
         self.n_classes, self.pairs, self.class_axis = n_classes, pairs, class_axis
@@ -86,7 +88,7 @@ class Loss(keras.losses.Loss):
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Return the loss of a batch, reduced over the rows that count."""
-        mask = getattr(y_pred, "_keras_mask", None)
+        mask = _mask_of(y_pred)
         y_pred = ops.convert_to_tensor(y_pred)
         y_true = self._targets(y_true, y_pred)
         example_rank = len(y_pred.shape) - (0 if self._structure.dense_targets else 1)
@@ -161,7 +163,7 @@ class Loss(keras.losses.Loss):
         if self._held is None:
             raise InputError("a loss built with n_classes=…", "one without", "only such a loss can be switched.")
         if not any(m is self._held for m in model.metrics):
-            setattr(model, f"_{self._held.name}", self._held)
+            setattr(model, f"_steelyard_{id(self)}", self._held)
         if not any(m is self._held for m in model.metrics):
             raise InputError(
                 "a model that takes metrics as attributes", f"{type(model).__name__}", "attach to the outermost model."
@@ -206,7 +208,7 @@ class Loss(keras.losses.Loss):
 
     def posterior(self, logits: Any) -> Any:
         """Return class probabilities, corrected for what the loss did to the logits."""
-        return self.loss.posterior(ops.convert_to_tensor(logits), class_axis=self.class_axis)  # type: ignore[attr-defined]
+        return self.loss.posterior(ops.convert_to_tensor(logits), class_axis=self.class_axis)
 
     def get_config(self) -> dict[str, Any]:
         """Return what `load_model` needs; the loss as it stands now, as JSON data."""
@@ -218,6 +220,18 @@ class Loss(keras.losses.Loss):
             "class_axis": self.class_axis,
             "name": self.name,
         }
+
+    def __reduce__(self) -> Any:
+        return (type(self).from_config, (self.get_config(),))
+
+
+def _mask_of(y_pred: Any) -> Any:
+    """Return the mask that layers left on the logits; on JAX it is in a table of Keras, which has no public name."""
+    try:
+        from keras.src.backend import get_keras_mask
+    except ImportError:  # Keras before 3.6
+        return getattr(y_pred, "_keras_mask", None)
+    return get_keras_mask(y_pred)
 
 
 def _one(y_true: Any, y_pred: Any) -> bool:
@@ -240,6 +254,16 @@ def _per_replica(value: Any) -> Any:
     return value if replicas == 1 else value / replicas
 
 
+class _Value(keras.initializers.Initializer):
+    """Start a variable at given numbers."""
+
+    def __init__(self, numbers: Any) -> None:
+        self.numbers = numbers
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        return ops.convert_to_tensor(np.broadcast_to(self.numbers, shape), dtype=dtype)
+
+
 class _Parameters(keras.metrics.Metric):
     """The variables of a loss. A metric that measures nothing, because that is what any model takes into its state.
 
@@ -254,7 +278,7 @@ class _Parameters(keras.metrics.Metric):
         self.by_name = {
             name: self.add_variable(
                 shape=np.shape(value),
-                initializer=lambda shape, dtype=None, value=value: ops.convert_to_tensor(value, dtype=dtype),
+                initializer=_Value(value),
                 dtype=wide,
                 name=name,
             )
@@ -273,8 +297,10 @@ class _Parameters(keras.metrics.Metric):
             self.by_name[name].assign(array)
 
     def arrays(self) -> dict[str, Any]:
+        held = {n: v.value for n, v in self.by_name.items()}
+        xp = _ops.namespace(*held.values())
         return {
-            n: np.asarray(ops.convert_to_numpy(self.by_name[n]), dtype=np.float64) if n in self.by_name else None
+            n: np.asarray(xp.to_numpy(held[n]), dtype=np.float64) if n in held else None
             for n in self.structure.parameters
         }
 

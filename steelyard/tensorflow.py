@@ -46,7 +46,7 @@ class Loss(tf.Module):
         super().__init__()
         self.n_classes, self.pairs, self.class_axis = n_classes, pairs, class_axis
         self._structure = opened(loss, n_classes, pairs)
-        self._held = {
+        self._held: dict[str, Any] = {
             name: None if value is None else tf.Variable(value, dtype=tf.float64, trainable=False, name=name)
             for name, value in self._structure.parameters.items()
         }
@@ -87,4 +87,4 @@ class Loss(tf.Module):
 
     def posterior(self, logits: Any) -> Any:
         """Return class probabilities, corrected for what the loss did to the logits."""
-        return self.loss.posterior(logits, class_axis=self.class_axis)  # type: ignore[attr-defined]
+        return self.loss.posterior(logits, class_axis=self.class_axis)

@@ -95,7 +95,7 @@ class Loss(nn.Module):
             or not all(a is b for a, b in zip(kept.buffers, buffers, strict=True))
         ):
             numbers = present(self._structure, self._arrays())
-            values = {n: held[n].to(dtype) if v is not None else None for n, v in numbers.items()}  # type: ignore[union-attr]
+            values = {n: held[n].to(dtype) if v is not None else None for n, v in numbers.items()}
             kept = self._cast = _Cast(dtype, buffers, versions, self._structure._pack(values))
         return kept.values
 
@@ -112,7 +112,7 @@ class Loss(nn.Module):
         """
         with torch.no_grad():
             for name, array in numbers_of(other, self._structure, self.n_classes, self.pairs).items():
-                self._buffers[name].copy_(torch.from_numpy(array.copy()))  # type: ignore[union-attr]
+                self._buffers[name].copy_(torch.from_numpy(array.copy()))
 
     @property
     def loss(self) -> CoreLoss:
@@ -121,7 +121,7 @@ class Loss(nn.Module):
 
     def posterior(self, logits: Tensor) -> Tensor:
         """Return class probabilities, corrected for what the loss did to the logits."""
-        return self.loss.posterior(logits, class_axis=self.class_axis)  # type: ignore[attr-defined, no-any-return]
+        return self.loss.posterior(logits, class_axis=self.class_axis)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Loss:
         before = dict(self._buffers)

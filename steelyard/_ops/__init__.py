@@ -29,6 +29,7 @@ PRIMITIVES = (
     "device",  # where a tensor lives, for the cache of parameters
     "exp",
     "expand_dims",
+    "expm1",
     "gap",  # logsumexp of the other entries along the class axis − x[n, index[n, k], k]
     "indices",  # anything → integer tensor
     "is_integer",

@@ -15,6 +15,7 @@ Array = Any
 
 exp = jnp.exp
 expand_dims = jnp.expand_dims
+expm1 = jnp.expm1
 log = jnp.log
 log1p = jnp.log1p
 log_sigmoid = jax.nn.log_sigmoid

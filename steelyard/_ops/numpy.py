@@ -13,6 +13,7 @@ Array = Any
 
 exp = np.exp
 expand_dims = np.expand_dims
+expm1 = np.expm1
 log = np.log
 log1p = np.log1p
 moveaxis = np.moveaxis
@@ -128,6 +129,8 @@ def place(x: Array, index: Array, value: Any) -> Array:
 
 
 def gap(x: Array, index: Array) -> Array:
+    if x.shape[1] == 2:
+        return pick(x, 1 - index) - pick(x, index)
     return logsumexp(place(x, index, float("-inf"))) - pick(x, index)
 
 

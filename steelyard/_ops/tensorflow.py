@@ -12,6 +12,7 @@ from steelyard.errors import InputError
 Tensor = Any
 
 exp = tf.exp
+expm1 = tf.math.expm1
 log = tf.math.log
 log1p = tf.math.log1p
 log_sigmoid = tf.math.log_sigmoid

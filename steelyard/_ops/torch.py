@@ -12,6 +12,7 @@ from steelyard.errors import InputError
 Tensor = Any
 
 exp = torch.exp
+expm1 = torch.expm1
 log = torch.log
 log1p = torch.log1p
 log_sigmoid = torch.nn.functional.logsigmoid
@@ -36,8 +37,9 @@ def compute_dtype(x: Tensor) -> torch.dtype:
 
 def asarray(x: Any, like: Tensor | None = None, dtype: Any = None) -> Tensor:
     if not isinstance(x, torch.Tensor):
-        # a copy, because a NumPy array may be read-only
-        x = torch.asarray(x, copy=True)
+        # a copy, because a NumPy array may be read-only. torch.asarray warns of such a number (0-d) even so, and
+        # torch.tensor breaks a compiled graph
+        x = torch.asarray(x, copy=True) if torch.compiler.is_compiling() else torch.tensor(x)
     return x.to(device=None if like is None else like.device, dtype=dtype or x.dtype)
 
 
@@ -56,9 +58,7 @@ def indices(x: Any, like: Tensor | None = None) -> Tensor:
 def _plain(x: Tensor) -> bool:
     """Whether this is an ordinary call: no compilation, no subclass (fake tensors), no torch.func transform."""
     return (
-        not torch.compiler.is_compiling()
-        and type(x) in KINDS
-        and torch._C._functorch.peek_interpreter_stack() is None
+        not torch.compiler.is_compiling() and type(x) in KINDS and torch._C._functorch.peek_interpreter_stack() is None
     )
 
 
@@ -81,7 +81,8 @@ def item(x: Tensor) -> float:
 
 
 def to_numpy(x: Any) -> Any:
-    return x.detach().cpu().numpy()
+    x = x.detach().cpu()
+    return (x.float() if x.dtype == torch.bfloat16 else x).numpy()  # NumPy has no bfloat16
 
 
 def expand_dims(x: Tensor, axis: int) -> Tensor:

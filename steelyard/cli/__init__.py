@@ -8,6 +8,7 @@ import typer
 
 import steelyard
 from steelyard.cli import comparison, console, listings
+from steelyard.cli.prediction import predict
 from steelyard.cli.weights import weights
 
 __all__ = ["app"]
@@ -39,6 +40,7 @@ def _steelyard(
 
 
 app.command()(comparison.compare)
+app.command()(predict)
 app.command()(weights)
 app.command()(comparison.report)
 app.command()(listings.strategies)

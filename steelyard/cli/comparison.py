@@ -21,7 +21,9 @@ Examples:
 
   steelyard compare data.csv --target y
 
-  steelyard compare data.parquet --target diagnosis --metric f1_macro --strategies none,balanced,focal
+  steelyard compare data.parquet --target diagnosis --model lightgbm --strategies none,balanced,focal
+
+  steelyard compare data.csv --target y --out runs/y --resume
 
   steelyard compare data.csv --target y --metric "precision@recall>=0.95" --positive sick --out runs/sick
 """
@@ -38,7 +40,7 @@ def compare(
         str | None,
         typer.Option(help="Names with commas between, or 'all'; see `steelyard strategies`."),
     ] = None,
-    model: Annotated[str, typer.Option(help="The model to train.")] = "linear",
+    model: Annotated[str, typer.Option(help="Models with commas between: linear, mlp, lightgbm.")] = "linear,mlp",
     cv: Annotated[int, typer.Option(help="Folds.")] = 5,
     repeats: Annotated[int, typer.Option(help="How often the folds are drawn anew.")] = 3,
     positive: Annotated[str | None, typer.Option(help="Positive class of two; default the rarer.")] = None,
@@ -51,6 +53,9 @@ def compare(
     force: Annotated[
         bool, typer.Option("--force", help="Replace the results in --out once the new ones are complete.")
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted comparison; on a finished one, just show it.")
+    ] = False,
 ) -> None:
     """Say which strategy helps on a table: same folds for all, intervals, verdicts, a report."""
     from steelyard.comparison.dataset import from_file
@@ -59,12 +64,12 @@ def compare(
     from steelyard.comparison.settings import settings
 
     folder = out if out is not None else Path("runs") / data.name.split(".")[0]
-    check_folder(folder, force)
+    check_folder(folder, force, resume)
     dataset = from_file(data, target, positive)
     asked = settings(
         dataset.target,
         strategies if strategies in (None, "all") else [s.strip() for s in strategies.split(",")],
-        model,
+        [m.strip() for m in model.split(",")],
         metric,
         cv,
         repeats,
@@ -78,13 +83,18 @@ def compare(
             dataset,
             asked,
             lambda done, total, name: bar.update(task, completed=done, total=total, description=escape(name)),
+            folder,
         )
     paths = result.save(folder)
     content = result.to_dict()
-    console.out.print(_table(content))
+    for name in content["settings"]["models"]:
+        console.out.print(_table(content, name))
     _print_rest(content)
     console.out.print(f"results  {escape(str(paths['results']))}", soft_wrap=True)
     console.out.print(f"report   {escape(str(paths['report']))}", soft_wrap=True)
+    if "model" in paths:
+        console.out.print(f"model    {escape(str(paths['model']))}", soft_wrap=True)
+        console.out.print(f"         steelyard predict {escape(str(paths['model']))} NEW_ROWS.csv", soft_wrap=True)
 
 
 # the docstring is the text of --help; the examples are kept apart so that they read as lines of a terminal
@@ -102,7 +112,7 @@ def _progress() -> Progress:
     )
 
 
-def _table(content: dict[str, Any]) -> Table:
+def _table(content: dict[str, Any], model: str) -> Table:
     """One row per strategy: the metric it ranks by, then how it decides, by itself and tuned."""
     from steelyard.report.words import number
 
@@ -111,11 +121,11 @@ def _table(content: dict[str, Any]) -> Table:
     if settings["decision_metric"] != settings["metric"]:
         columns.append((settings["decision_metric"], "default"))
     columns.append((settings["decision_metric"], "tuned"))
-    rows = {(r["strategy"], r["metric"], r["decision"]): r for r in content["summary"]}
+    rows = {(r["strategy"], r["metric"], r["decision"]): r for r in content["summary"] if r["model"] == model}
     columns = [c for c in columns if ("none", *c) in rows]
     longest = max(map(len, settings["strategies"]))
     names = Column("strategy", no_wrap=True, min_width=longest)
-    table = Table(names, title=f"{escape(settings['data'])}: mean over folds, 95 % interval, verdict")
+    table = Table(names, title=f"{escape(settings['data'])}, {model}: mean over folds, 95 % interval, verdict")
     for metric, decision in columns:
         tuned = "\n(tuned decision)" if decision == "tuned" else ""
         table.add_column(escape(metric) + tuned)
@@ -138,14 +148,15 @@ def _print_rest(content: dict[str, Any]) -> None:
     best = content["best"]
     if best["strategy"] is not None:
         console.out.print(
-            f"best by {escape(best['metric'])}: [bold]{escape(best['strategy'])}[/] ({best['decision']}), "
+            f"best by {escape(best['metric'])}: [bold]{escape(best['strategy'])}[/] with {best['model']} ({best['decision']}), "
             f"expect {number(best['estimate'])} "
             f"({number(best['ci_low'])} to {number(best['ci_high'])}) on new rows"
         )
     for warning in content["warnings"]:
         console.out.print(f"[yellow]note[/] {escape(warning)}")
     for skip in content["skipped"]:
-        console.out.print(f"[yellow]skipped[/] {escape(skip['strategy'])}: {escape(skip['reason'])}")
+        who = f"{skip['strategy']} ({skip['model']})"
+        console.out.print(f"[yellow]skipped[/] {escape(who)}: {escape(skip['reason'])}")
 
 
 def report(

@@ -8,6 +8,7 @@ left out for what they are (constant, a row number, free text), never for what t
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from steelyard.errors import InputError
 
-__all__ = ["MISSING", "Features", "arrow_table", "features"]
+__all__ = ["MISSING", "Features", "arrow_table", "features", "moments"]
 
 Table = Any
 Frame = Any
@@ -36,6 +37,8 @@ class Features:
         float64 with NaN for missing numbers; text with "(missing)" as a level.
     numeric, categorical : tuple of str
         The columns of each kind.
+    types : mapping of str to str
+        The Arrow type of each of these columns, as text: what new rows have to be read as.
     given : tuple of str
         The names of all columns that came in, left out or not.
     warnings : tuple of str
@@ -44,6 +47,7 @@ class Features:
     frame: Frame
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
+    types: Mapping[str, str]
     given: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -150,9 +154,16 @@ def features(table: Table) -> Features:
         frame=pd.DataFrame(columns, copy=False),
         numeric=tuple(numeric),
         categorical=tuple(c for c in columns if c not in set(numeric)),
+        types={name: str(_value_type(table.column(name))) for name in columns},
         given=tuple(table.column_names),
         warnings=tuple(notes),
     )
+
+
+def _value_type(column: Any) -> Any:
+    import pyarrow as pa
+
+    return column.type.value_type if pa.types.is_dictionary(column.type) else column.type
 
 
 def _translate(column: Any) -> tuple[NDArray[Any] | None, str | None]:
@@ -160,10 +171,9 @@ def _translate(column: Any) -> tuple[NDArray[Any] | None, str | None]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column = column.cast(kind.value_type)
-        kind = column.type
+    kind = _value_type(column)
+    if kind != column.type:
+        column = column.cast(kind)
     if pa.types.is_null(kind) or column.null_count == len(column):
         return None, "is left out: it has no values"
     if pa.types.is_boolean(kind):
@@ -201,16 +211,23 @@ def _moment(column: Any) -> tuple[NDArray[Any] | None, str | None]:
 
     unit = "duration" if pa.types.is_duration(column.type) else "moment"
     try:
-        if pa.types.is_date(column.type):
-            column = column.cast(pa.timestamp("s"))
-        if pa.types.is_time(column.type):
-            column = column.cast(pa.time64("us"))
-        raw = column.cast(pa.int64())
+        raw = moments(column)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None, f"is left out: its type, {column.type}, is neither a number nor a category"
     values, note = _number(raw)
     said = f"is a {unit}: it is used as a number" if values is not None else note
     return values, said
+
+
+def moments(column: Any) -> Any:
+    """Return dates, times, moments or durations as whole numbers, in the unit of their type; dates in seconds."""
+    import pyarrow as pa
+
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("s"))
+    if pa.types.is_time(column.type):
+        column = column.cast(pa.time64("us"))
+    return column.cast(pa.int64())
 
 
 def _text(column: Any) -> tuple[NDArray[Any] | None, str | None]:

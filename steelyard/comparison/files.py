@@ -1,4 +1,4 @@
-"""A file → an Arrow table: CSV, TSV, Parquet, Arrow and Feather; CSV and TSV also as .gz."""
+"""A file → an Arrow table, whole or batch by batch: CSV, TSV, Parquet, Arrow and Feather; CSV and TSV also as .gz."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import csv
 import gzip
 import io
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from steelyard.errors import InputError, did_you_mean
 
-__all__ = ["read_table"]
+__all__ = ["needed_columns", "read_batches", "read_table"]
 
 Table = Any
 
@@ -19,6 +20,9 @@ _TEXT = (".csv", ".tsv", ".txt")
 _COLUMNAR = (".parquet", ".pq", ".feather", ".arrow", ".ipc")
 # what pyarrow takes for a missing value, and the question mark of the UCI repository
 _EXTRA_NULLS = ["?"]
+_KINDS = {"double": "a number", "bool": "true or false", "string": "text in UTF-8"}
+_BATCH = 1 << 16  # rows that are in memory at a time
+_HEAD = 1 << 16  # bytes that show the separator and the decimal point
 
 
 def read_table(path: str | Path) -> Table:
@@ -42,6 +46,62 @@ def read_table(path: str | Path) -> Table:
         few or too many fields (with its number).
     """
     path = Path(path)
+    ending, zipped = _ending(path)
+    table = _read_text(path, zipped, ending) if ending in _TEXT else _read_columnar(path, ending)
+    if table.num_rows == 0:
+        raise InputError("a data file with rows", f"'{path}', which has only a header")
+    return table
+
+
+def read_batches(path: str | Path, types: Mapping[str, Any]) -> Iterator[Table]:
+    """Read some columns of a file, a part of the rows at a time.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `read_table`.
+    types : mapping of str to pyarrow.DataType
+        The columns to read, with the type that a text file's fields have; other files bring their own types.
+
+    Yields
+    ------
+    pyarrow.Table
+        At most 65,536 rows, or about a megabyte of text.
+
+    Raises
+    ------
+    InputError
+        As `read_table`; also for a column that is not there, and for a field that is not of its type.
+    """
+    path = Path(path)
+    ending, zipped = _ending(path)
+    if ending in _TEXT:
+        yield from _text_batches(path, zipped, ending, types)
+    else:
+        yield from _columnar_batches(path, ending, list(types))
+
+
+def needed_columns(names: Sequence[str], needed: Sequence[str], where: str) -> list[int]:
+    """Return where the needed columns stand among `names`.
+
+    Raises
+    ------
+    InputError
+        Naming those that are missing, or one that is there twice.
+    """
+    missing = [name for name in needed if name not in names]
+    if missing:
+        listed = ", ".join(repr(name) for name in missing[:10]) + (", ..." if len(missing) > 10 else "")
+        hint = did_you_mean(missing[0], [n for n in names if n not in needed])
+        raise InputError(f"every column that the model was trained on in {where}", f"none called {listed}", hint)
+    for name in needed:
+        if list(names).count(name) > 1:
+            raise InputError("different column names", f"'{name}' more than once in {where}", "rename one of them.")
+    return [list(names).index(name) for name in needed]
+
+
+def _ending(path: Path) -> tuple[str, bool]:
+    """Return the ending that says how to read a file, and whether it is zipped."""
     endings = [s.lower() for s in path.suffixes]
     if not path.is_file():
         raise InputError("a data file", f"'{path}', which does not exist", _similar_file(path))
@@ -49,19 +109,13 @@ def read_table(path: str | Path) -> Table:
         raise InputError("a data file with a header and rows", f"'{path}', which is empty")
     zipped = endings[-1:] == [".gz"]
     ending = endings[-2] if zipped and len(endings) > 1 else (endings[-1] if endings else "")
-    if ending in _TEXT:
-        table = _read_text(path, zipped, ending)
-    elif ending in _COLUMNAR and not zipped:
-        table = _read_columnar(path, ending)
-    else:
+    if ending not in _TEXT and (zipped or ending not in _COLUMNAR):
         raise InputError(
             "a file ending in .csv, .tsv, .txt (or these with .gz), .parquet, .feather or .arrow",
             f"'{path.name}'",
             "rename or convert the file.",
         )
-    if table.num_rows == 0:
-        raise InputError("a data file with rows", f"'{path}', which has only a header")
-    return table
+    return ending, zipped
 
 
 def _similar_file(path: Path) -> str | None:
@@ -86,16 +140,105 @@ def _read_text(path: Path, zipped: bool, ending: str) -> Table:
             # one thread: only then does the parser know in which row it is
             read_options=arrow_csv.ReadOptions(use_threads=False),
             parse_options=arrow_csv.ParseOptions(delimiter=separator, newlines_in_values=True),
-            convert_options=arrow_csv.ConvertOptions(
-                decimal_point=_decimal_point(data, separator),
-                null_values=[*arrow_csv.ConvertOptions().null_values, *_EXTRA_NULLS],
-                strings_can_be_null=True,
-            ),
+            convert_options=_conversion(data, separator),
         )
     except ArrowInvalid as error:
         raise _broken_line(data, path, separator) or InputError(
             "a well-formed text table", f"'{path}': {error}"
         ) from error
+
+
+def _conversion(data: bytes, separator: str, **more: Any) -> Any:
+    from pyarrow import csv as arrow_csv
+
+    return arrow_csv.ConvertOptions(
+        decimal_point=_decimal_point(data, separator),
+        null_values=[*arrow_csv.ConvertOptions().null_values, *_EXTRA_NULLS],
+        strings_can_be_null=True,
+        **more,
+    )
+
+
+def _text_batches(path: Path, zipped: bool, ending: str, types: Mapping[str, Any]) -> Iterator[Table]:
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    compression = "gzip" if zipped else None
+    names: list[str] = []
+    try:
+        with gzip.open(path) if zipped else path.open("rb") as file:
+            head = file.read(_HEAD)
+        _check_utf8(head.rpartition(b"\n")[0], path)  # up to a whole line: the cut may be within a character
+        separator = _separator(head, ending)
+        # one thread: only then does the parser know in which row it is
+        read = arrow_csv.ReadOptions(use_threads=False)
+        parse = arrow_csv.ParseOptions(delimiter=separator, newlines_in_values=True)
+        with pa.input_stream(str(path), compression=compression) as stream:
+            names = arrow_csv.open_csv(stream, read_options=read, parse_options=parse).schema.names
+        needed_columns(names, list(types), f"'{path}'")
+        convert = _conversion(head, separator, column_types=dict(types), include_columns=list(types))
+        with pa.input_stream(str(path), compression=compression) as stream:
+            for batch in arrow_csv.open_csv(stream, read, parse, convert):
+                yield pa.Table.from_batches([batch])
+    except (OSError, EOFError) as error:
+        if not zipped:
+            raise
+        raise InputError("a readable gzip file", f"'{path}' ({error})", "was the copy complete?") from error
+    except pa.ArrowInvalid as error:
+        raise _broken_field(str(error).strip(), names, path) from error
+
+
+def _broken_field(message: str, names: Sequence[str], path: Path) -> InputError:
+    """Say in our words what Arrow says of one line or one field."""
+    field = re.search(r"In CSV column #(\d+): Row #(\d+): CSV conversion error to (\w+)[^:]*: (.*)", message)
+    if field and int(field[1]) < len(names):
+        kind = _KINDS.get(field[3], f"a {field[3]}")
+        return InputError(
+            f"{kind} in every row of column '{names[int(field[1])]}' of '{path}', as when the model was trained",
+            f"{field[4].removeprefix('invalid value ')} in row {field[2]}",
+        )
+    line = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", message)
+    if line:
+        return InputError(
+            f"{line[2]} fields in every row of '{path}', as in its header",
+            f"{line[3]} in row {line[1]}",
+            "a text that holds the separator needs quotes.",
+        )
+    return InputError("a well-formed text table in UTF-8", f"'{path}': {message.splitlines()[0]}")
+
+
+def _columnar_batches(path: Path, ending: str, names: list[str]) -> Iterator[Table]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        if ending in (".parquet", ".pq"):
+            with parquet.ParquetFile(path) as file:
+                needed_columns(file.schema_arrow.names, names, f"'{path}'")
+                for batch in file.iter_batches(_BATCH, columns=names):
+                    yield pa.Table.from_batches([batch]).select(names)
+            return
+        with pa.OSFile(str(path)) as source:
+            for batch in _ipc_batches(source):
+                at = needed_columns(batch.schema.names, names, f"'{path}'")
+                part = pa.Table.from_batches([batch]).select(at)
+                for start in range(0, part.num_rows, _BATCH):
+                    yield part.slice(start, _BATCH)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _not_of_its_ending(path, ending, error) from error
+
+
+def _ipc_batches(source: Any) -> Iterator[Any]:
+    import pyarrow as pa
+
+    try:
+        file = pa.ipc.open_file(source)
+    except pa.ArrowInvalid:
+        source.seek(0)
+        yield from pa.ipc.open_stream(source)
+        return
+    for i in range(file.num_record_batches):
+        yield file.get_batch(i)
 
 
 def _check_utf8(data: bytes, path: Path) -> None:
@@ -155,8 +298,12 @@ def _read_columnar(path: Path, ending: str) -> Table:
             with pa.OSFile(str(path)) as file:
                 return pa.ipc.open_stream(file).read_all()
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(
-            f"a file in the format of its ending, {ending}",
-            f"'{path}' ({str(error).splitlines()[0]})",
-            "is it another format under this name, or cut off?",
-        ) from error
+        raise _not_of_its_ending(path, ending, error) from error
+
+
+def _not_of_its_ending(path: Path, ending: str, error: Exception) -> InputError:
+    return InputError(
+        f"a file in the format of its ending, {ending}",
+        f"'{path}' ({str(error).splitlines()[0]})",
+        "is it another format under this name, or cut off?",
+    )

@@ -6,8 +6,7 @@ thresholds. The test rows are transformed and scored, and their labels are not l
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +20,10 @@ from steelyard.comparison.preprocessing import preprocessor
 from steelyard.comparison.settings import Settings
 from steelyard.decisions import best_prior_exponent, best_threshold
 from steelyard.strategies import Point, Strategy
-from steelyard.training import Fitted
+from steelyard.training import Fitted, Model
 from steelyard.weights import ClassCounts
 
-__all__ = ["Failure", "Scores", "score_fold"]
+__all__ = ["Failure", "PreparedFold", "Scores", "score_fold", "tuned_rule"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -37,6 +36,7 @@ class Scores:
 
     Attributes
     ----------
+    model : str
     strategy : str
     split : Split
     proba : float64 ndarray of shape (n_test, C)
@@ -51,6 +51,7 @@ class Scores:
         Why the fit should be read with care.
     """
 
+    model: str
     strategy: str
     split: Split
     proba: Floats
@@ -64,6 +65,7 @@ class Scores:
 class Failure:
     """A strategy that could not be trained on a fold, and why."""
 
+    model: str
     strategy: str
     reason: str
 
@@ -87,116 +89,146 @@ def _prepared(dataset: Dataset, train: NDArray[np.intp], score: NDArray[np.intp]
     )
 
 
-def score_fold(
-    dataset: Dataset, settings: Settings, split: Split, without: frozenset[str] = frozenset()
-) -> Iterator[Scores | Failure]:
-    """Train and score every strategy on one fold, one after the other.
+class PreparedFold:
+    """One fold, preprocessed once for all models: its training and test rows, and those of its inner folds.
 
     Parameters
     ----------
     dataset : Dataset
     settings : Settings
     split : Split
-    without : set of str
-        Strategies to leave out, because they failed before.
-
-    Yields
-    ------
-    Scores or Failure
-        In the order of ``settings.strategies``.
     """
-    fold = _Fold(dataset, settings, split)
-    for strategy in settings.strategies:
-        if strategy.name in without:
-            continue
-        try:
-            yield fold.scores(strategy)
-        except Exception as error:  # a strategy that fails is reported as skipped; the others go on
-            yield Failure(strategy.name, f"{type(error).__name__}: {error}")
-
-
-class _Fold:
-    """The fits of one fold, shared by the strategies that train the same model."""
 
     def __init__(self, dataset: Dataset, settings: Settings, split: Split) -> None:
         self.dataset, self.settings, self.split = dataset, settings, split
         self.n_classes = dataset.target.counts.n_classes
-        self.rows = _prepared(dataset, split.train, split.test)
-        self.inner: list[tuple[NDArray[np.intp], _Rows]] | None = None
-        self.fits: dict[str, tuple[Fitted, float]] = {}
-        self.rules: dict[str, Rule] = {}
+        self.outer = _prepared(dataset, split.train, split.test)
+        self.inner: list[tuple[NDArray[np.intp], _Rows]] = []
+        if settings.tuned:
+            self.inner = [
+                (held_out, _prepared(dataset, split.train[kept], split.train[held_out]))
+                for kept, held_out in inner_splits(self.outer.y, split, settings.random_state)
+            ]
 
-    def scores(self, strategy: Strategy) -> Scores:
-        point = strategy.resolve(self._counts(self.rows.y))
-        fitted, seconds = self._fit(point)
-        logits = fitted.model.logits(self.rows.score)
-        proba = point.posterior(logits)
-        if not np.isfinite(proba).all():
-            raise FloatingPointError("its probabilities are not finite")
-        rule = self._rule(strategy, point, fitted) if self.settings.tuned else None
-        return Scores(
-            strategy=strategy.name,
-            split=self.split,
-            proba=proba,
-            default=point.decide(logits),
-            tuned=None if rule is None else rule(proba),
-            seconds=seconds,
-            trouble=fitted.trouble,
-        )
+    def state(self, *place: int) -> int:
+        """Return the seed of all training at a place of this fold: the fold itself, or one of its inner folds."""
+        return seed(self.settings.random_state, "sampling", self.split.repeat, self.split.fold, *place)
 
-    def _counts(self, y: Ints) -> ClassCounts:
+    def counts(self, y: Ints) -> ClassCounts:
+        """Return the counts of the labels of some rows, absent classes kept."""
         return ClassCounts.from_labels(y, classes=range(self.n_classes))
 
-    def _generator(self, *place: int) -> np.random.Generator:
-        state = seed(self.settings.random_state, "sampling", self.split.repeat, self.split.fold, *place)
-        return np.random.default_rng(state)
 
-    def _fit(self, point: Point) -> tuple[Fitted, float]:
+def score_fold(fold: PreparedFold, model: Model, strategies: Sequence[Strategy]) -> list[Scores | Failure]:
+    """Train a model on one fold for every strategy, and score the test rows.
+
+    Parameters
+    ----------
+    fold : PreparedFold
+    model : Model
+    strategies : sequence of Strategy
+
+    Returns
+    -------
+    list of Scores or Failure
+        In the order of `strategies`.
+    """
+    outcomes: dict[str, Scores | Failure] = {}
+    points: dict[str, Point] = {}
+    counts = fold.counts(fold.outer.y)
+    for strategy in strategies:
+        try:
+            points[strategy.name] = strategy.resolve(counts)
+        except Exception as error:  # a strategy that fails is reported as skipped; the others go on
+            outcomes[strategy.name] = _failure(model, strategy.name, error)
+    # strategies that train the same model share the fit
+    distinct = {point.training_key: point for point in points.values()}
+    fits = _fits(fold, model, distinct, fold.outer, fold.state(), {})
+    by_name = {s.name: s for s in strategies}
+    rules = _rules(fold, model, {k: by_name[p.strategy] for k, p in distinct.items()}, fits) if fold.inner else {}
+    for name, point in points.items():
         key = point.training_key
-        if key not in self.fits:
-            begun = time.perf_counter()
-            fitted = training.fit(
-                self.settings.model, self.rows.train, self.rows.y, point, self.n_classes, self._generator()
-            )
-            self.fits[key] = fitted, time.perf_counter() - begun
-        return self.fits[key]
+        try:
+            outcomes[name] = _scored(fold, model, point, _or_raise(fits[key]), _or_raise(rules.get(key)))
+        except Exception as error:
+            outcomes[name] = _failure(model, name, error)
+    return [outcomes[strategy.name] for strategy in strategies]
 
-    def _rule(self, strategy: Strategy, point: Point, fitted: Fitted) -> Rule | None:
-        """Fit a decision on out-of-fold probabilities of the training fold; None if nothing can be held out."""
-        key = point.training_key
-        if key not in self.rules:
-            if self.inner is None:
-                self.inner = self._inner_rows()
-            if not self.inner:
-                return None
-            proba = np.empty((len(self.rows.y), self.n_classes))
-            for i, (held_out, rows) in enumerate(self.inner):
-                inner_point = strategy.resolve(self._counts(rows.y))
-                model = training.fit(
-                    self.settings.model,
-                    rows.train,
-                    rows.y,
-                    inner_point,
-                    self.n_classes,
-                    self._generator(i + 1),
-                    start=fitted if rows.train.shape[1] == self.rows.train.shape[1] else None,
-                ).model
-                proba[held_out] = inner_point.posterior(model.logits(rows.score))
-            self.rules[key] = self._tuned(proba)
-        return self.rules[key]
 
-    def _inner_rows(self) -> list[tuple[NDArray[np.intp], _Rows]]:
-        train = self.split.train
-        return [
-            (held_out, _prepared(self.dataset, train[kept], train[held_out]))
-            for kept, held_out in inner_splits(self.rows.y, self.split, self.settings.random_state)
-        ]
+def _failure(model: Model, strategy: str, error: Exception) -> Failure:
+    return Failure(model.name, strategy, f"{type(error).__name__}: {error}")
 
-    def _tuned(self, proba: Floats) -> Rule:
-        target = self.dataset.target
-        metric = metrics.get(self.settings.decision_metric, target.counts.classes, target.positive)
-        of_confusion: Any = metric.of_confusion
-        if target.positive is not None:
-            return best_threshold(proba, self.rows.y, of_confusion, target.positive, metric.greater_is_better)
-        priors = self._counts(self.rows.y).priors
-        return best_prior_exponent(proba, self.rows.y, priors, of_confusion, metric.greater_is_better)
+
+def _or_raise(value: Any) -> Any:
+    if isinstance(value, Exception):
+        raise value
+    return value
+
+
+def _fits(
+    fold: PreparedFold,
+    model: Model,
+    points: Mapping[str, Point],
+    rows: _Rows,
+    state: int,
+    starts: Mapping[str, Fitted | Exception],
+) -> dict[str, Fitted | Exception]:
+    given = [starts.get(key) for key in points]
+    usable = [start if isinstance(start, Fitted) else None for start in given]
+    fitted = training.fit_all(model, rows.train, rows.y, list(points.values()), fold.n_classes, state, usable)
+    return dict(zip(points, fitted, strict=True))
+
+
+def _scored(fold: PreparedFold, model: Model, point: Point, fitted: Fitted, rule: Rule | None) -> Scores:
+    logits = fitted.model.logits(fold.outer.score)
+    proba = point.posterior(logits)
+    if not np.isfinite(proba).all():
+        raise FloatingPointError("its probabilities are not finite")
+    return Scores(
+        model=model.name,
+        strategy=point.strategy,
+        split=fold.split,
+        proba=proba,
+        default=point.decide(logits),
+        tuned=None if rule is None else rule(proba),
+        seconds=fitted.seconds,
+        trouble=fitted.trouble,
+    )
+
+
+def _rules(
+    fold: PreparedFold,
+    model: Model,
+    strategies: Mapping[str, Strategy],
+    fits: Mapping[str, Fitted | Exception],
+) -> dict[str, Rule | Exception]:
+    """Fit a decision for each fit, on out-of-fold probabilities of the training fold."""
+    y = fold.outer.y
+    proba = {key: np.full((len(y), fold.n_classes), np.nan) for key in strategies}
+    failed: dict[str, Exception] = {}
+    for place, (held_out, rows) in enumerate(fold.inner, start=1):
+        counts = fold.counts(rows.y)
+        points = {}
+        for key, strategy in strategies.items():
+            try:
+                points[key] = strategy.resolve(counts)
+            except Exception as error:
+                failed.setdefault(key, error)
+        inner = _fits(fold, model, points, rows, fold.state(place), fits)
+        for key, fitted in inner.items():
+            if isinstance(fitted, Exception):
+                failed.setdefault(key, fitted)
+            else:
+                proba[key][held_out] = points[key].posterior(fitted.model.logits(rows.score))
+    return {key: failed.get(key) or tuned_rule(fold.dataset, fold.settings, proba[key], y) for key in strategies}
+
+
+def tuned_rule(dataset: Dataset, settings: Settings, proba: Floats, y: Ints) -> Rule:
+    """Return the decision that is best on out-of-fold probabilities: a threshold, or a power of the priors."""
+    target = dataset.target
+    metric = metrics.get(settings.decision_metric, target.counts.classes, target.positive)
+    of_confusion: Any = metric.of_confusion
+    if target.positive is not None:
+        return best_threshold(proba, y, of_confusion, target.positive, metric.greater_is_better)
+    priors = ClassCounts.from_labels(y, classes=range(target.counts.n_classes)).priors
+    return best_prior_exponent(proba, y, priors, of_confusion, metric.greater_is_better)

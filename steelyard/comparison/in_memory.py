@@ -9,7 +9,7 @@ from typing import Any
 from steelyard.comparison.dataset import from_memory
 from steelyard.comparison.results import Result, check_folder
 from steelyard.comparison.running import run
-from steelyard.comparison.settings import settings
+from steelyard.comparison.settings import DEFAULT_MODELS, settings
 from steelyard.strategies import Strategy
 
 __all__ = ["compare"]
@@ -19,7 +19,7 @@ def compare(
     X: Any,
     y: Any,
     strategies: Iterable[str | Strategy] | None = None,
-    model: str = "linear",
+    model: Any = DEFAULT_MODELS,
     metric: str | None = None,
     cv: int = 5,
     repeats: int = 3,
@@ -27,6 +27,7 @@ def compare(
     decisions: str = "both",
     out: str | Path | None = None,
     positive: Any = None,
+    resume: bool = False,
 ) -> Result:
     """Say which strategy helps on these data, and how sure that is.
 
@@ -42,10 +43,11 @@ def compare(
         Numbers, categories, dates, missing values; a plain array gets the column names x0, x1, ...
     y : list, ndarray, pandas, polars or Arrow column of n labels
     strategies : names or `Strategy` objects, optional
-        Default: none, prior_threshold, balanced, log_inverse, scaled_logits, focal, logit_adjusted, oversample.
-        "all" takes every strategy. "none", the baseline, is added where it is missing.
-    model : {"linear"}
-        The default, and until networks and boosted trees are added the only one.
+        Default: all but those that must equal another. "all" takes every strategy. "none", the baseline, is added
+        where it is missing.
+    model : name, (name, options), or a sequence of them
+        "linear", "mlp" (networks, all strategies of a fold trained by one compiled program) or "lightgbm"; default
+        linear and mlp. Options: ``("mlp", {"hidden": (64, 64), "epochs": 10})``.
     metric : str, optional
         What to rank by; default average_precision for two classes, balanced_accuracy for more. Tuned
         decisions maximise it if it depends on a decision, else balanced accuracy.
@@ -56,9 +58,11 @@ def compare(
     decisions : {"both", "default"}
         Whether to tune decisions too, at the cost of three more fits.
     out : path, optional
-        A new or empty folder for results.json and report.html.
+        A new or empty folder for results.json, report.html and the journal of finished work.
     positive : label, optional
         The positive class of two; default the rarer one (the last of the sorted labels on a tie).
+    resume : bool
+        Go on with the journal in `out`, if there is one. Default False.
 
     Returns
     -------
@@ -76,16 +80,16 @@ def compare(
     >>> rng = np.random.default_rng(0)
     >>> y = (rng.random(400) < 0.1).astype(int)
     >>> X = rng.normal(size=(400, 3)) + y[:, None]
-    >>> result = sy.compare(X, y, strategies=["balanced"], metric="balanced_accuracy", repeats=1)
+    >>> result = sy.compare(X, y, ["balanced"], "linear", "balanced_accuracy", repeats=1)
     >>> table = result.table().query("metric == 'balanced_accuracy'")
     >>> list(zip(table.strategy, table.decision, table["mean"].round(2)))
     [('none', 'default', 0.6), ('balanced', 'default', 0.75), ('none', 'tuned', 0.77), ('balanced', 'tuned', 0.74)]
     """
     if out is not None:
-        check_folder(out)
+        check_folder(out, resume=resume)
     dataset = from_memory(X, y, positive)
     asked = settings(dataset.target, strategies, model, metric, cv, repeats, random_state, decisions)
-    result = run(dataset, asked)
+    result = run(dataset, asked, folder=out)
     if out is not None:
         result.save(out)
     return result

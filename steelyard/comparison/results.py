@@ -6,15 +6,19 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from steelyard.comparison.journal import FILE as JOURNAL
 from steelyard.comparison.scoring import OutOfFold
 from steelyard.errors import InputError
+
+if TYPE_CHECKING:
+    from steelyard.comparison.classifier import Classifier
 
 __all__ = ["SCHEMA_VERSION", "Result", "check_folder", "load", "write_text"]
 
@@ -30,19 +34,39 @@ class Result:
     best : dict
         {model, strategy, decision, metric, estimate, ci_low, ci_high}: the winner, with an estimate
         corrected for its having been chosen among several.
-    out_of_fold : mapping of str to OutOfFold
-        The scores of every row by models that did not see it, per strategy. Empty for a result read from a
+    out_of_fold : mapping of (model, strategy) to OutOfFold
+        The scores of every row by models that did not see it. Empty for a result read from a
         file.
+    model : Classifier
+        The winner, trained on all rows: a scikit-learn classifier.
     """
 
-    def __init__(self, content: Mapping[str, Any], out_of_fold: Mapping[str, OutOfFold] | None = None) -> None:
+    def __init__(
+        self,
+        content: Mapping[str, Any],
+        out_of_fold: Mapping[tuple[str, str], OutOfFold] | None = None,
+        train: Callable[[], Classifier] | None = None,
+    ) -> None:
         self._content = plain(content)
         self.out_of_fold = dict(out_of_fold or {})
+        self._train = train
+        self._model: Classifier | None = None
 
     @property
     def best(self) -> dict[str, Any]:
         """The winner."""
         return dict(self._content["best"])
+
+    @property
+    def model(self) -> Classifier:
+        """The winner, trained on all rows when it is first asked for."""
+        if self._model is None:
+            if self._train is None:
+                raise InputError(
+                    "a comparison with a winner", "one without", "no metric was defined, or no model was kept."
+                )
+            self._model = self._train()
+        return self._model
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of results.json: JSON data, None where a number is undefined."""
@@ -70,20 +94,24 @@ class Result:
         return write_text(Path(path), html)
 
     def save(self, folder: str | Path) -> dict[str, Path]:
-        """Write results.json and report.html into a folder, each whole or not at all.
+        """Write results.json, report.html and the trained winner into a folder, each whole or not at all.
 
         Returns
         -------
         dict of str to Path
-            "results" and "report".
+            "results", "report" and, where there is a winner, "model".
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self._content, indent=1, ensure_ascii=False, allow_nan=False)
-        return {
+        paths = {
             "results": write_text(folder / _FILE, text + "\n"),
             "report": self.report(folder / "report.html"),
         }
+        if self._train is not None:
+            stored = import_module("steelyard.comparison.stored")  # loads scikit-learn
+            paths["model"] = stored.save(self.model, folder / stored.FOLDER)
+        return paths
 
 
 def plain(value: Any) -> Any:
@@ -123,23 +151,35 @@ def _umask() -> int:
     return mask
 
 
-def check_folder(folder: str | Path, force: bool = False) -> None:
+def check_folder(folder: str | Path, force: bool = False, resume: bool = False) -> None:
     """Refuse to write over something, before hours are spent on what would replace it.
+
+    With `resume` a folder with a journal is fine. With `force` everything in it stays until the new results are
+    complete, but for its journal, which is begun anew.
 
     Raises
     ------
     InputError
-        If `folder` is a file, or holds anything and `force` is false.
+        If `folder` is a file, or holds anything and neither `force` nor `resume` allows it.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise InputError("a folder for the results", f"'{folder}', which is a file")
-    if folder.is_dir() and any(folder.iterdir()) and not force:
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    journal = folder / JOURNAL
+    if resume and journal.is_file():
+        return
+    if not force:
+        begun = journal.is_file()
         raise InputError(
             "an empty or new folder for the results",
-            f"'{folder}', which holds files",
-            "choose another --out, or --force to replace the results in it when the new ones are complete.",
+            f"'{folder}', which holds {'a comparison' if begun else 'files'}",
+            ("--resume goes on with it; " if begun else "")
+            + "choose another --out, or --force to replace the results in it when the new ones are complete.",
         )
+    for name in (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def load(folder: str | Path) -> Result:
@@ -162,4 +202,6 @@ def load(folder: str | Path) -> Result:
         raise InputError(
             f"schema_version {SCHEMA_VERSION} in '{path}'", repr(found), "was it written by another version?"
         )
-    return Result(content)
+    stored = Path(folder) / "model"
+    train = (lambda: import_module("steelyard.comparison.stored").load(stored)) if stored.is_dir() else None
+    return Result(content, train=train)

@@ -76,9 +76,9 @@ class OutOfFold:
         return self.default if decision == "default" else self.tuned
 
 
-def out_of_fold(scores: Iterable[Scores], n: int) -> dict[str, OutOfFold]:
-    """Gather the scores of each strategy over all folds and repeats."""
-    by_strategy: dict[str, list[Scores]] = {}
+def out_of_fold(scores: Iterable[Scores], n: int) -> dict[tuple[str, str], OutOfFold]:
+    """Gather the scores of each model and strategy over all folds and repeats."""
+    by_strategy: dict[tuple[str, str], list[Scores]] = {}
     for part in scores:
-        by_strategy.setdefault(part.strategy, []).append(part)
-    return {name: OutOfFold(parts, n) for name, parts in by_strategy.items()}
+        by_strategy.setdefault((part.model, part.strategy), []).append(part)
+    return {key: OutOfFold(parts, n) for key, parts in by_strategy.items()}

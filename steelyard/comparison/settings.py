@@ -12,19 +12,32 @@ from steelyard import metrics, strategies, training
 from steelyard.comparison.target import Target, check_folds
 from steelyard.errors import InputError, one_of
 from steelyard.strategies import Strategy
+from steelyard.training import Model
 
-__all__ = ["BASELINE", "DEFAULT_STRATEGIES", "Settings", "settings"]
+__all__ = ["BASELINE", "DEFAULT_MODELS", "DEFAULT_STRATEGIES", "Settings", "settings"]
 
 BASELINE = "none"
+DEFAULT_MODELS = ("linear", "mlp")
+# every strategy but those that must equal another: post_hoc_logit_adjustment is prior_threshold at τ = 1, and
+# balanced_softmax is logit_adjusted
 DEFAULT_STRATEGIES = (
     "none",
     "prior_threshold",
     "balanced",
+    "inverse_sqrt",
     "log_inverse",
+    "effective_number",
     "scaled_logits",
     "focal",
+    "class_balanced_focal",
     "logit_adjusted",
+    "vector_scaling",
+    "ldam",
+    "ldam_drw",
     "oversample",
+    "undersample",
+    "smote",
+    "balanced_batches",
 )
 _DECISION_METRIC = "balanced_accuracy"
 
@@ -37,7 +50,7 @@ class Settings:
     ----------
     strategies : tuple of Strategy
         The baseline first.
-    model : str
+    models : tuple of Model
     metric : str
         What strategies are ranked by.
     decision_metric : str
@@ -50,7 +63,7 @@ class Settings:
     """
 
     strategies: tuple[Strategy, ...]
-    model: str
+    models: tuple[Model, ...]
     metric: str
     decision_metric: str
     cv: int
@@ -66,7 +79,8 @@ class Settings:
             **self.names,
             "strategies": [s.name for s in self.strategies],
             "parameters": {s.name: dict(s.parameters) for s in self.strategies if s.parameters},
-            "models": [self.model],
+            "models": [m.name for m in self.models],
+            "model_options": {m.name: _plain(m.options) for m in self.models if m.options},
             "metric": self.metric,
             "decision_metric": self.decision_metric,
             "decisions": "both" if self.tuned else "default",
@@ -80,7 +94,7 @@ class Settings:
 def settings(
     target: Target,
     strategies: Iterable[str | Strategy] | None = None,
-    model: str = "linear",
+    model: Any = DEFAULT_MODELS,
     metric: str | None = None,
     cv: int = 5,
     repeats: int = 3,
@@ -95,8 +109,8 @@ def settings(
     target : Target
     strategies : names or `Strategy` objects, optional
         Default `DEFAULT_STRATEGIES`; "all" takes every one. The baseline "none" is added where it is missing.
-    model : str
-        One of `steelyard.training.names()`.
+    model : name, (name, options), `Model`, or a sequence of them
+        Of `steelyard.training.names()`.
     metric : str, optional
         Default average_precision for two classes, balanced_accuracy for more.
     cv : int
@@ -119,7 +133,6 @@ def settings(
     InputError
         If one of them cannot be met.
     """
-    one_of("model", model, training.names())
     one_of("decisions", decisions, ("both", "default"))
     _whole("cv", cv, 2)
     _whole("repeats", repeats, 1)
@@ -131,7 +144,7 @@ def settings(
     kind = metrics.get(metric, classes, target.positive).kind
     return Settings(
         strategies=_chosen(strategies),
-        model=model,
+        models=_models(model),
         metric=metric,
         decision_metric=metric if kind == "label" else _DECISION_METRIC,
         cv=cv,
@@ -140,6 +153,31 @@ def settings(
         tuned=decisions == "both",
         names=dict(names or {}),
     )
+
+
+def _models(wanted: Any) -> tuple[Model, ...]:
+    if isinstance(wanted, str | Model) or (
+        isinstance(wanted, tuple) and len(wanted) == 2 and isinstance(wanted[1], Mapping)
+    ):
+        wanted = [wanted]
+    chosen = []
+    for one in wanted:
+        if isinstance(one, Model):
+            chosen.append(training.get(one.name, **one.options))
+        elif isinstance(one, str):
+            chosen.append(training.get(one))
+        else:
+            name, options = one
+            chosen.append(training.get(name, **options))
+    names = [m.name for m in chosen]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or not chosen:
+        raise InputError("each model once, and at least one", repr(twice[0]) + " twice" if twice else "none")
+    return tuple(chosen)
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
 
 
 def _whole(name: str, value: Any, least: int) -> None:

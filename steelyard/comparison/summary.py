@@ -17,20 +17,22 @@ from steelyard.metrics import Estimate, Metric, corrected_resampled_t, holm, ver
 
 __all__ = ["best_of", "summarise"]
 
-Values = Mapping[tuple[str, str], NDArray[np.float64]]  # (strategy, metric name in runs) → one value per fold
+Values = Mapping[
+    tuple[str, str], NDArray[np.float64]
+]  # (strategy, metric name in runs) → one value per fold, of a model
 
 # a difference below this is what two optimisers of the same loss may differ by, whatever its p-value
 _RESOLUTION = 1e-4
 
 
 def summarise(
-    values: Values, strategies: Sequence[str], metrics: Sequence[Metric], settings: Settings
+    model: str, values: Values, strategies: Sequence[str], metrics: Sequence[Metric], settings: Settings
 ) -> list[dict[str, Any]]:
-    """Return the part `summary` of results.json: one row per strategy, decision and metric.
+    """Return the part `summary` of results.json for a model: one row per strategy, decision and metric.
 
     A strategy is compared with "none" at the same decision, default with default and tuned with tuned, so
     that no strategy is credited for moving a threshold that could have been moved for nothing. Holm's
-    adjustment runs over the strategies. Metrics that do not depend on a decision have rows for "default"
+    adjustment runs over the strategies of the model. Metrics that do not depend on a decision have rows for "default"
     only.
     """
     ratio = 1.0 / (settings.cv - 1)
@@ -48,7 +50,7 @@ def summarise(
             for s in strategies:
                 mean = corrected_resampled_t(values[s, name], ratio)
                 rows.append(
-                    {"model": settings.model, "strategy": s, "decision": decision, "metric": metric.name}
+                    {"model": model, "strategy": s, "decision": decision, "metric": metric.name}
                     | _bounded(mean, metric)
                     | _compared(s, differences[s], adjusted, metric)
                 )
@@ -79,7 +81,7 @@ def _compared(strategy: str, difference: Estimate, adjusted: Mapping[str, float]
 
 def best_of(
     summary: Sequence[Mapping[str, Any]],
-    scores: Mapping[str, OutOfFold],
+    scores: Mapping[tuple[str, str], OutOfFold],
     metric: Metric,
     dataset: Dataset,
     settings: Settings,
@@ -90,7 +92,7 @@ def best_of(
     simpler needs no reason.
     """
     rows = [r for r in summary if r["metric"] == metric.name and np.isfinite(r["mean"])]
-    empty = {"model": settings.model, "strategy": None, "decision": None, "metric": metric.name}
+    empty = {"model": None, "strategy": None, "decision": None, "metric": metric.name}
     if not rows:
         return empty | {"estimate": None, "ci_low": None, "ci_high": None}
     sign = 1.0 if metric.greater_is_better else -1.0
@@ -100,7 +102,8 @@ def best_of(
     y = dataset.target.y
     candidates = []
     for row in rows:
-        stored, labels = scores[row["strategy"]], scores[row["strategy"]].labels(row["decision"])
+        stored = scores[row["model"], row["strategy"]]
+        labels = stored.labels(row["decision"])
         candidates.append([metric.prepare(y, stored.proba[r], labels[r]) for r in range(len(labels))])
     corrected = corrected_for_selection(
         candidates,

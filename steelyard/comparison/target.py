@@ -27,11 +27,14 @@ class Target:
     counts : ClassCounts
     positive : int or None
         Position of the positive class when there are two.
+    floats : bool
+        Whether the labels came as whole floats, 1.0 instead of 1: `counts` does not tell.
     """
 
     y: NDArray[np.int64]
     counts: ClassCounts
     positive: int | None
+    floats: bool = False
 
 
 def read_target(labels: Any, name: str = "y", positive: Any = None) -> Target:
@@ -78,7 +81,8 @@ def read_target(labels: Any, name: str = "y", positive: Any = None) -> Target:
             f"{counts.n_classes} different numbers in {rows} rows",
             "this looks like a regression target: cut it into classes first.",
         )
-    return Target(np.asarray(counts.encode(labels)), counts, _positive(counts, positive, name))
+    floats = whole and np.asarray(labels).dtype.kind == "f"
+    return Target(np.asarray(counts.encode(labels)), counts, _positive(counts, positive, name), floats)
 
 
 def _missing_rows(labels: Any) -> NDArray[np.intp]:

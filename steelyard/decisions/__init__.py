@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from steelyard.decisions.costs import min_cost
-from steelyard.decisions.fitting import PriorPlugIn, Threshold, best_prior_exponent, best_threshold
+from steelyard.decisions.fitting import PriorPlugIn, Threshold, best_prior_exponent, best_threshold, from_dict
 from steelyard.decisions.shifts import post_hoc_logit_adjustment, prior_shift
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Threshold",
     "best_prior_exponent",
     "best_threshold",
+    "from_dict",
     "min_cost",
     "post_hoc_logit_adjustment",
     "prior_shift",

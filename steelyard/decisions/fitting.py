@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from steelyard.errors import InputError
 from steelyard.metrics.confusion import confusion_matrix
 from steelyard.metrics.ranking import Ranking
 
-__all__ = ["PriorPlugIn", "Threshold", "best_prior_exponent", "best_threshold"]
+__all__ = ["PriorPlugIn", "Threshold", "best_prior_exponent", "best_threshold", "from_dict"]
 
 Floats = NDArray[np.float64]
 OfConfusion = Callable[[Floats], Floats]
@@ -67,6 +67,32 @@ class PriorPlugIn:
     def to_dict(self) -> dict[str, Any]:
         """Return the rule as JSON data."""
         return {"rule": "prior_plug_in", "tau": self.tau, "priors": list(self.priors)}
+
+
+def from_dict(content: Mapping[str, Any]) -> Threshold | PriorPlugIn:
+    """Return the rule that `to_dict` described.
+
+    Parameters
+    ----------
+    content : mapping
+        JSON data; nothing in it is executed.
+
+    Raises
+    ------
+    InputError
+        If it describes no rule.
+
+    Examples
+    --------
+    >>> from_dict(Threshold(0.3).to_dict())
+    Threshold(threshold=0.3, positive=1)
+    """
+    kind = content.get("rule")
+    if kind == "threshold" and content.get("positive") in (0, 1):
+        return Threshold(float(content["threshold"]), int(content["positive"]))
+    if kind == "prior_plug_in":
+        return PriorPlugIn(float(content["tau"]), tuple(float(p) for p in content["priors"]))
+    raise InputError("a decision rule, 'threshold' or 'prior_plug_in'", repr(dict(content))[:80])
 
 
 def _middle_best(values: Floats, greater_is_better: bool) -> int:

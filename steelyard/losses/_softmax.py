@@ -47,26 +47,54 @@ class Parameters(NamedTuple):
 
 def value(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> tuple[Tensor, Tensor | None]:
     """Return ω·ℓ in nats and ω, each (n,) or (n, k); ω is None where it is 1."""
-    if at.dense or p.label_smoothing is not None or p.cost_matrix is not None:
+    if _takes_every_class(at, p):
         return _value_dense(xp, at, p, weight_by)
     return _value_index(xp, at, p, weight_by)
+
+
+def _takes_every_class(at: Layout, p: Parameters) -> bool:
+    return at.dense or p.label_smoothing is not None or p.cost_matrix is not None
 
 
 # --- integer targets: everything is a function of one number, the gap between the others and the target ---------
 
 
 def _value_index(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> tuple[Tensor, Tensor | None]:
+    y = at.target
+    _, gap = _gap_of_index(xp, at, p)
+    loss = xp.softplus(gap)
+    if p.gamma is not None:
+        loss = focusing.factor(xp, xp.log_sigmoid(gap), p.gamma) * loss
+    weight = _weight_of_index(xp, at.logits, y, p.class_weight, weight_by)
+    return (loss if weight is None else weight * loss), weight
+
+
+def _gap_of_index(xp: ModuleType, at: Layout, p: Parameters) -> tuple[Tensor, Tensor]:
+    """Return the adjusted logits, margin left out, and log Σ_{c≠y} exp(a_c) − a_y, margin included."""
     a, y = _adjusted(xp, at.logits, p), at.target
     if p.pairwise_offset is not None:
         a = a + _rows(xp, p.pairwise_offset, y)
     gap = xp.gap(a, y)
     if p.margin is not None:
         gap = gap + (p.margin if len(p.margin.shape) == 0 else xp.lookup(p.margin, y))
-    loss = xp.softplus(gap)
+    return a, gap
+
+
+def _gradient_index(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> Tensor:
+    """Return ∂(ω·ℓ)/∂a = ω ψ (q − onehot): q_j for the others, −(1 − q_y), from the gap, for the target."""
+    y = at.target
+    a, gap = _gap_of_index(xp, at, p)
+    n = xp.softplus(gap)
+    size = _weight_of_index(xp, at.logits, y, p.class_weight, weight_by)
     if p.gamma is not None:
-        loss = focusing.factor(xp, xp.log_sigmoid(gap), p.gamma) * loss
-    weight = _weight_of_index(xp, at.logits, y, p.class_weight, weight_by)
-    return (loss if weight is None else weight * loss), weight
+        slope = xp.exp(focusing.log_slope(xp, n, xp.log_sigmoid(gap), p.gamma))
+        size = slope if size is None else size * slope
+    # −log q_j = n − (a_j − a_y + m): the sums of the gap in its order, so that their roundings cancel at large logits
+    lead = a - xp.expand_dims(xp.pick(a, y), 1)
+    if p.margin is not None:
+        lead = lead + (p.margin if len(p.margin.shape) == 0 else xp.expand_dims(xp.lookup(p.margin, y), 1))
+    g = xp.place(xp.exp(lead - xp.expand_dims(n, 1)), y, -xp.sigmoid(gap))
+    return g if size is None else xp.expand_dims(size, 1) * g
 
 
 def _weight_of_index(xp: ModuleType, z: Tensor, y: Tensor, w: Tensor | None, weight_by: str) -> Tensor | None:
@@ -116,7 +144,7 @@ class _Dense(NamedTuple):
     """What value, gradient and curvature share."""
 
     nll: Tensor  # n_c = −log q_c
-    log_u: Tensor  # log(1 − q_c)
+    log_u: Tensor | None  # log(1 − q_c), where focusing needs it
     coefficient: Tensor  # b_c
     weight: Tensor | None  # ω̄
     cost: Tensor | None  # λ M̄
@@ -136,8 +164,10 @@ def _dense(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> _Dense:
     tail = xp.softplus(gap)
     # the largest class is placed by itself: the gradient of a_top − a_top is 1 − 1, in which a small slope drowns
     nll = xp.place((xp.expand_dims(a_top, 1) - a) + xp.expand_dims(tail, 1), top, tail)
-    # log(1 − q): for every class but the largest q ≤ 1/2, and the direct formula is exact
-    log_u = xp.place(xp.log1p(-xp.exp(-xp.place(nll, top, 1.0))), top, xp.log_sigmoid(gap))
+    log_u = None
+    if p.gamma is not None:
+        # for every class but the largest q ≤ 1/2, and the direct formula is exact
+        log_u = xp.place(xp.log1p(-xp.exp(-xp.place(nll, top, 1.0))), top, xp.log_sigmoid(gap))
     b, weight = _coefficients(xp, z, t, p, weight_by, at.n_classes)
     cost = None if p.cost_matrix is None else p.cost_coefficient * xp.contract(t, p.cost_matrix)
     return _Dense(nll, log_u, b, weight, cost)
@@ -173,7 +203,9 @@ def _coefficients(
 
 def _value_dense(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> tuple[Tensor, Tensor | None]:
     d = _dense(xp, at, p, weight_by)
-    phi = d.nll if p.gamma is None else focusing.factor(xp, d.log_u, p.gamma) * d.nll
+    # a class ruled out by a logit of −∞ has an infinite loss that nothing asks for: 0 · ∞ is 0 here
+    nll = xp.where(d.coefficient > 0.0, d.nll, 0.0)
+    phi = nll if p.gamma is None else focusing.factor(xp, d.log_u, p.gamma) * nll
     loss = xp.sum(d.coefficient * phi)
     if d.cost is not None:
         loss = loss + xp.sum(d.cost * xp.exp(-d.nll))
@@ -193,13 +225,20 @@ def _gradient_adjusted(xp: ModuleType, at: Layout, p: Parameters, weight_by: str
 
     ψ is the slope of `focusing`. Writing the sum without its own term keeps small gradients exact.
     """
+    if not _takes_every_class(at, p):
+        return _gradient_index(xp, at, p, weight_by)
     d = _dense(xp, at, p, weight_by)
     q = xp.exp(-d.nll)
     by_class = d.coefficient * _slope(xp, d, p)
-    g = q * (xp.expand_dims(xp.sum(by_class), 1) - by_class) - xp.exp(d.log_u) * by_class
+    g = q * (xp.expand_dims(xp.sum(by_class), 1) - by_class) - _complement(xp, d) * by_class
     if d.cost is not None:
         g = g + q * (d.cost - xp.expand_dims(xp.sum(d.cost * q), 1))
     return g
+
+
+def _complement(xp: ModuleType, d: _Dense) -> Tensor:
+    """Return 1 − q_c, exact where q_c is nearly 1."""
+    return -xp.expm1(-d.nll) if d.log_u is None else xp.exp(d.log_u)
 
 
 def _slope(xp: ModuleType, d: _Dense, p: Parameters) -> Tensor | float:
@@ -216,7 +255,7 @@ def curvature(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> Tens
     bound, not the second derivative. At least 1e-16.
     """
     d = _dense(xp, at, p, weight_by)
-    q, u = xp.exp(-d.nll), xp.exp(d.log_u)
+    q, u = xp.exp(-d.nll), _complement(xp, d)
     by_class = d.coefficient * _slope(xp, d, p)
     h = q * u * xp.expand_dims(xp.sum(by_class), 1)
     if p.gamma is not None:
@@ -245,6 +284,8 @@ def posterior(xp: ModuleType, z: Tensor, p: Parameters, weight_by: str) -> Tenso
     the simplex (which smoothing can produce where q < ε / C) is brought back by clipping.
     """
     n_classes = int(z.shape[1])
+    # a class ruled out by a logit of −∞ has η = 0; a finite number, because ∞ − ∞ is none
+    z = xp.where(z > -1e30, z, -1e30)
     if p.pairwise_offset is not None or p.label_smoothing is not None:
         return _posterior_solved(xp, z, p, weight_by, n_classes)
     a = _adjusted(xp, z, p)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["difference", "headline", "joined", "number", "p_value"]
+__all__ = ["difference", "headline", "joined", "number", "p_value", "tally"]
 
 Rows = Sequence[Mapping[str, Any]]
+
+_MOST_NAMES = 6  # more names in a sentence are not read
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -61,18 +64,46 @@ def joined(names: Sequence[str]) -> str:
 
 
 def _with(rows: Rows, verdict: str) -> list[str]:
-    return [r["strategy"] for r in rows if r["verdict"] == verdict]
+    """Return the strategies of a verdict, the largest difference first."""
+    chosen = [r for r in rows if r["verdict"] == verdict]
+    return [r["strategy"] for r in sorted(chosen, key=lambda r: -abs(r.get("difference") or 0.0))]
+
+
+def _who(names: Sequence[str], tested: int, verb: str) -> str:
+    """Name them all, or, where there are many, their number and the first few."""
+    if len(names) == 1:
+        return f"{names[0]} {verb}s"
+    if len(names) <= _MOST_NAMES:
+        return f"{joined(names)} {verb}"
+    whole = "all" if len(names) == tested else f"{len(names)} of"
+    return f"{whole} {tested} strategies {verb}, most of all {joined(names[:3])}"
+
+
+def tally(rows: Rows) -> str:
+    """Say how many strategies got which verdict.
+
+    Examples
+    --------
+    >>> tally([{"verdict": "baseline"}, {"verdict": "helps"}, {"verdict": "no detectable difference"}])
+    '1 helps, 1 no detectable difference'
+    """
+    count = Counter(r["verdict"] for r in rows)
+    words = {"helps": ("helps", "help"), "harms": ("harms", "harm")}
+    said = [f"{count[v]} {one if count[v] == 1 else many}" for v, (one, many) in words.items() if count[v]]
+    same = count["no detectable difference"]
+    return ", ".join([*said, f"{same} no detectable difference"] if same else said)
 
 
 def _compared(rows: Rows, where: str) -> list[str]:
     """Say who helps and who harms, or that nothing was detected."""
     helps, harms = _with(rows, "helps"), _with(rows, "harms")
+    tested = sum(r["verdict"] != "baseline" for r in rows)
     said = []
     if helps:
-        said.append(f"{where}, {joined(helps)} {'helps' if len(helps) == 1 else 'help'}.")
+        said.append(f"{where}, {_who(helps, tested, 'help')}.")
     if harms:
-        said.append(f"{where}, {joined(harms)} {'harms' if len(harms) == 1 else 'harm'}.")
-    if not said and any(r["verdict"] != "baseline" for r in rows):
+        said.append(f"{where}, {_who(harms, tested, 'harm')}.")
+    if not said and tested:
         said.append(f"{where}, no strategy differs detectably from plain training.")
     return said
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from steelyard.errors import one_of
 
-__all__ = ["names", "rows", "sampled_priors"]
+__all__ = ["names", "rows"]
 
 _SAMPLERS = {"random_over": "RandomOverSampler", "random_under": "RandomUnderSampler"}
 
@@ -54,16 +54,3 @@ def rows(name: str, y: NDArray[Any], generator: np.random.Generator) -> NDArray[
     drawn = getattr(sampler, _SAMPLERS[name])(random_state=int(generator.integers(2**32)))
     drawn.fit_resample(np.zeros((len(y), 1)), y)
     return np.asarray(drawn.sample_indices_, np.intp)
-
-
-def sampled_priors(name: str, priors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the class shares that training sees after sampling: equal ones, for both samplers.
-
-    Examples
-    --------
-    >>> sampled_priors("random_under", np.array([0.9, 0.1, 0.0]))
-    array([0.5, 0.5, 0. ])
-    """
-    one_of("sampler", name, _SAMPLERS)
-    present = priors > 0  # a class without rows has none to repeat
-    return np.asarray(present / present.sum(), np.float64)

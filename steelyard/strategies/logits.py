@@ -48,16 +48,25 @@ def vector_scaling(counts: ClassCounts, gamma: float = 0.15, tau: float = 1.0) -
 
 
 @register(
-    summary="Rare classes must win by a margin, proportional to n^(−1/4), while training.",
-    helps=(
-        "Networks with a cosine head and deferred weights, as in the paper. "
-        "Without them it is a scaled margin loss, and weaker."
-    ),
+    summary="Rare classes must win by a margin, proportional to n^(−1/4), while training; networks get a cosine head.",
+    helps="Networks on a long tail, best with deferred weights (ldam_drw). In other models a mere scaled margin.",
     source="Cao et al., NeurIPS 2019, arXiv:1906.07413.",
 )
 def ldam(counts: ClassCounts) -> Point:
     """Demand a margin for rare classes."""
-    return Point(losses.ldam(counts))
+    return Point(losses.ldam(counts), cosine=True)
+
+
+@register(
+    summary="ldam, with effective-number weights in the last fifth of training.",
+    helps="Networks on a long tail: features are learned from all rows first, the decision is balanced last.",
+    source="Cao et al., NeurIPS 2019, arXiv:1906.07413, algorithm 1.",
+    coincides={"linear": "A linear model is trained to its one optimum: the loss of the last part alone decides it."},
+)
+def ldam_drw(counts: ClassCounts, beta: float = 0.9999, defer: float = 0.8) -> Point:
+    """Demand a margin for rare classes, and weight them at the end."""
+    w = class_weight("effective_number", counts, beta=beta, normalize="n_classes")
+    return Point(losses.ldam(counts), later=losses.ldam(counts, class_weight=w), defer=defer, cosine=True)
 
 
 @register(

@@ -54,6 +54,12 @@ class Point:
         decision.
     tau : float
         Parameter of "post_hoc_logit_adjustment".
+    later : steelyard.losses.SoftmaxCrossEntropy or None
+        The loss that takes over in the last part of training, where a model is trained in steps.
+    defer : float
+        The share of training after which it does.
+    cosine : bool
+        Whether a network gives cosines instead of products in its last layer.
     strategy : str
     priors : float64 ndarray of shape (C,)
         Class shares of the training fold.
@@ -63,6 +69,9 @@ class Point:
     sampler: str | None = None
     decision: Decision = "argmax"
     tau: float = 1.0
+    later: Any = None
+    defer: float = 1.0
+    cosine: bool = False
     strategy: str = ""
     priors: Any = None
 
@@ -72,13 +81,20 @@ class Point:
 
         It holds the loss and the sampler, not the decision: post-hoc strategies share the fit of "none".
         """
-        return json.dumps([self.loss.to_dict(), self.sampler], sort_keys=True)
+        later = None if self.later is None else self.later.to_dict()
+        return json.dumps([self.loss.to_dict(), self.sampler, later, self.defer, self.cosine], sort_keys=True)
+
+    @property
+    def last_loss(self) -> Any:
+        """The loss in force when training ends: what the logits have to be read by."""
+        return self.loss if self.later is None else self.later
 
     def posterior(self, logits: Floats) -> Floats:
         """Return probabilities corrected for what the loss and the sampler did.
 
         A model trained with weights, offsets or resampling states the probabilities of a population that does
-        not exist; these are the ones of the training fold's own class shares.
+        not exist; these are the ones of the training fold's own class shares. For rows that SMOTE made the
+        correction is approximate: they change more than the shares.
 
         Parameters
         ----------
@@ -88,7 +104,7 @@ class Point:
         -------
         float64 ndarray of shape (n, C)
         """
-        proba = np.asarray(self.loss.posterior(logits), np.float64)
+        proba = np.asarray(self.last_loss.posterior(logits), np.float64)
         if self.sampler is None:
             return proba
         return prior_shift(proba, sampling.sampled_priors(self.sampler, self.priors), self.priors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,19 @@ class LinearModel:
     def logits(self, X: NDArray[Any]) -> Floats:
         """Return unnormalised scores of shape (n, C)."""
         return np.asarray(X @ self.weights + self.bias, np.float64)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what has to be stored: JSON data, and arrays by name."""
+        facts = {"converged": self.converged, "steps": self.steps, "residual": self.residual}
+        return facts, {"weights": self.weights, "bias": self.bias}
+
+    @classmethod
+    def from_state(cls, facts: Mapping[str, Any], arrays: Mapping[str, Any]) -> LinearModel:
+        """Return the model that `state` described."""
+        weights, bias = (np.asarray(arrays[name], np.float64) for name in ("weights", "bias"))
+        if weights.ndim != 2 or bias.shape != weights.shape[1:]:
+            raise InputError("weights (d, C) and bias (C,)", f"shapes {weights.shape} and {bias.shape}")
+        return cls(weights, bias, bool(facts["converged"]), int(facts["steps"]), float(facts["residual"]))
 
 
 def fit(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -126,6 +126,28 @@ class MLP:
             return np.asarray(h @ weights, np.float64)
         return np.asarray(h @ weights + bias, np.float64)
 
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what has to be stored: JSON data, and arrays by name."""
+        arrays = {}
+        for i, (weights, bias) in enumerate(self.layers):
+            arrays[f"weights.{i}"], arrays[f"bias.{i}"] = weights, bias
+        return {"layers": len(self.layers), "cosine": bool(self.cosine)}, arrays
+
+    @classmethod
+    def from_state(cls, facts: Mapping[str, Any], arrays: Mapping[str, Any]) -> MLP:
+        """Return the network that `state` described."""
+        layers = tuple(
+            (np.asarray(arrays[f"weights.{i}"], np.float32), np.asarray(arrays[f"bias.{i}"], np.float32))
+            for i in range(int(facts["layers"]))
+        )
+        shapes = [(weights.shape, bias.shape) for weights, bias in layers]
+        fit_together = all(len(w) == 2 and b == w[1:] for w, b in shapes) and all(
+            before[0][1:] == after[0][:1] for before, after in pairwise(shapes)
+        )
+        if not layers or not fit_together:
+            raise InputError("layers that fit together", f"shapes {shapes}")
+        return cls(layers, bool(facts["cosine"]))
+
 
 def initial_weights(sizes: Sequence[int], generator: np.random.Generator) -> Layers:
     """Return He-initialised layers: weights N(0, 2 / inputs), the last N(0, 1 / inputs), biases 0.
@@ -194,6 +216,7 @@ def fit_all(
     y = np.asarray(y)
     both = aligned([r.loss for r in runs] + [r.later or r.loss for r in runs], n_classes)
     steps = streams.shape[1]
+    deferred = any(run.later is not None for run in runs)
     numbers = []
     for run, early, late in zip(runs, both[: len(runs)], both[len(runs) :], strict=True):
         rows = y[streams[run.stream]].ravel()
@@ -213,7 +236,7 @@ def fit_all(
         jax.tree.map(lambda *leaves: jnp.asarray(np.stack([np.asarray(v) for v in leaves]), _dtype(leaves[0])), *part)
         for part in (numbers[i * size : (i + 1) * size] for i in range(workers))
     ]
-    program = _program()
+    program = _program(deferred)
     trained = _in_threads(lambda block: jax.device_get(program(block, *shared)), blocks)
     out = []
     for i, run in enumerate(runs):
@@ -273,12 +296,16 @@ def _jax() -> Any:
     return jax
 
 
-@lru_cache(maxsize=1)
-def _program() -> Any:
-    """Return the compiled program: blocks of numbers, then what the runs share, to trained layers."""
+@lru_cache(maxsize=2)
+def _program(deferred: bool) -> Any:
+    """Return the compiled program: blocks of numbers, then what the runs share, to trained layers.
+
+    With `deferred` a run may change its loss on the way.
+    """
     import jax
     import jax.numpy as jnp
     import optax
+    from jax.flatten_util import ravel_pytree
 
     def logits(layers: Any, x: Any, cosine: Any) -> Any:
         for weights, bias in layers[:-1]:
@@ -294,14 +321,21 @@ def _program() -> Any:
         early, late, early_sum, late_sum, defer, stream, cosine = one
         batches = streams[stream]
         steps = batches.shape[0]
+        # one vector of all numbers of a loss: choosing between two is then one operation a step, not one a parameter
+        before, restore = ravel_pytree(early)
+        before = jnp.concatenate([early_sum[None], before])
+        after = jnp.concatenate([late_sum[None], ravel_pytree(late)[0]])
         adamw = optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(decay))
 
         def step(state: Any, at: Any) -> tuple[Any, None]:
             layers, moments = state
             t, rows = at
             x, labels = X[rows], y[rows]
-            now = jax.tree.map(lambda a, b: jnp.where(t < defer, a, b), early, late)
-            total = jnp.where(t < defer, early_sum, late_sum)
+            if deferred:
+                numbers = jnp.where(t < defer, before, after)
+                now, total = restore(numbers[1:]), numbers[0]
+            else:
+                now, total = early, early_sum
             grads = jax.grad(lambda p: now(logits(p, x, cosine), labels, denominator=total))(layers)
             direction, moments = adamw.update(grads, moments, layers)
             now_rate = rate * 0.5 * (1.0 + jnp.cos(jnp.pi * t / steps))

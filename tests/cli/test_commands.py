@@ -50,7 +50,7 @@ def test_compare_prints_a_table_and_writes_the_files(table, tmp_path):
     assert content["settings"]["data"] == "table.csv"
     assert content["settings"]["positive"] == "[bold]sick[/bold]"
     assert "<b>well</b>" not in (out / "report.html").read_text()
-    assert sorted(p.name for p in out.iterdir()) == ["report.html", "results.json"]
+    assert sorted(p.name for p in out.iterdir()) == ["journal.sqlite", "model", "report.html", "results.json"]
 
 
 def test_labels_are_text_in_the_terminal(table, tmp_path):
@@ -83,7 +83,7 @@ def test_finished_work_is_not_overwritten_unless_asked(table, tmp_path):
         (("--target", "outcome", "--strategies", "balanced,fokal"), "did you mean 'focal'?"),
         (("--target", "outcome", "--positive", "ill"), "as `positive`, one of <b>well</b>, [bold]sick[/bold]"),
         (("--target", "outcome", "--cv", "1"), "`cv` as a whole number of at least 2"),
-        (("--target", "outcome", "--model", "mlp"), "`model` in {'linear'}"),
+        (("--target", "outcome", "--model", "mpl"), "did you mean 'mlp'"),
         (("--target", "outcome", "--cv", "100"), "rows in every class for 100 folds"),
     ],
 )

@@ -35,7 +35,7 @@ def test_parameters_are_kept_and_reported():
         ({"strategies": ["balancd"]}, "did you mean 'balanced'"),
         ({"strategies": ["focal", "focal"]}, "'focal' 2 times"),
         ({"metric": "f1_marco"}, "did you mean 'f1_macro'"),
-        ({"model": "mlp"}, "`model` in {'linear'}"),
+        ({"model": "mpl"}, "did you mean 'mlp'"),
         ({"decisions": "tuned"}, "`decisions` in {'both', 'default'}"),
         ({"cv": 1}, "`cv` as a whole number of at least 2"),
         ({"cv": 5.0}, "`cv` as a whole number"),

@@ -24,7 +24,7 @@ def demo(tmp_path_factory):
     assert made.returncode == 0, made.stderr
     done = run(
         "-m", "steelyard", "compare", folder / "hypothyroid.csv", "--target", "diagnosis", "--out", folder / "out",
-        "--strategies", "none,prior_threshold,balanced,oversample", "--repeats", "1",
+        "--strategies", "none,prior_threshold,balanced,oversample", "--repeats", "1", "--model", "linear",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return folder, done

@@ -1,0 +1,170 @@
+"""The winner of a comparison, trained on all rows: preprocessing, model, correction and decision, as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steelyard import training
+from steelyard.comparison.dataset import Dataset
+from steelyard.comparison.fold_scores import PreparedFold, tuned_rule
+from steelyard.comparison.folds import Split
+from steelyard.comparison.new_rows import Columns, learned
+from steelyard.comparison.preprocessing import preprocessor
+from steelyard.comparison.settings import Settings
+from steelyard.decisions import PriorPlugIn, prior_shift
+from steelyard.errors import InputError
+from steelyard.strategies import Point, Strategy
+from steelyard.training import Fitted, Model
+from steelyard.weights import ClassCounts
+
+__all__ = ["Final", "fit_final"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# the place that all randomness of the last fit is derived from: a repeat that no comparison reaches, so that the fit
+# is the same however many repeats there were
+_REPEAT = 1_000_000
+
+
+@dataclass(frozen=True)
+class Final:
+    """A trained pipeline.
+
+    Attributes
+    ----------
+    columns : Columns
+        From a table to the matrix that the model takes.
+    model : steelyard.training.TrainedModel
+    kind : steelyard.training.Model
+        Its name and options.
+    point : steelyard.strategies.Point
+        What the strategy came to on all rows.
+    parameters : mapping of str to float
+        Of the strategy.
+    rule : Threshold, PriorPlugIn or None
+        The tuned decision; None: the strategy's own.
+    counts : ClassCounts
+        Of the rows that it was trained on.
+    positive : int or None
+        Position of the positive class of two.
+    floats : bool
+        Whether whole numbers among the labels came as floats.
+    trouble : str or None
+        Why the fit should be read with care.
+    """
+
+    columns: Columns
+    model: Any
+    kind: Model
+    point: Point
+    parameters: Mapping[str, float]
+    rule: Any
+    counts: ClassCounts
+    positive: int | None
+    floats: bool
+    trouble: str | None
+
+    def predictions(self, matrix: Floats, priors: Floats | None = None) -> tuple[Ints, Floats]:
+        """Return class indices of shape (n,), and probabilities of shape (n, C).
+
+        Under other class shares π′ than those of training, π, probabilities are multiplied by π′ / π. A tuned rule is
+        applied to these; a strategy's own decision to the logits that belong to them: moved by log π′ − log π, divided
+        by the loss's logit scale where it has one. A threshold, class weights and offsets stay what they are, like
+        costs; what divides by the prior (prior_threshold, post-hoc adjustment, the plug-in rule) divides by π′.
+        """
+        logits = self.model.logits(matrix)
+        proba = self.point.posterior(logits)
+        point, rule = self.point, self.rule
+        if priors is not None:
+            proba = prior_shift(proba, point.priors, priors)
+            scale = point.last_loss.parameters["logit_scale"]
+            logits = logits + (np.log(priors) - np.log(point.priors)) / (1.0 if scale is None else scale)
+            point = replace(point, priors=priors)
+            if isinstance(rule, PriorPlugIn):
+                rule = replace(rule, priors=tuple(priors.tolist()))
+        labels = point.decide(logits) if rule is None else np.asarray(rule(proba), np.int64)
+        return labels, proba
+
+
+def fit_final(dataset: Dataset, settings: Settings, model: str, strategy: str, decision: str) -> Final:
+    """Train one model with one strategy on all rows, and fit its decision as it was fitted inside the folds.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    settings : Settings
+        Of the comparison; names the models and strategies that there are.
+    model, strategy : str
+        Names among those of `settings`.
+    decision : {"default", "tuned"}
+        "tuned": the rule that is best for ``settings.decision_metric`` on out-of-fold probabilities of 3 inner
+        folds of all rows.
+
+    Returns
+    -------
+    Final
+
+    Raises
+    ------
+    InputError
+        If the model cannot be trained on all rows, or a rule cannot be tuned on them.
+    """
+    from threadpoolctl import threadpool_limits
+
+    kind = next(m for m in settings.models if m.name == model)
+    chosen = next(s for s in settings.strategies if s.name == strategy)
+    every = np.arange(dataset.rows)
+    split = Split(_REPEAT, 0, every, every[:1])  # one row is scored, and not looked at
+    fold = PreparedFold(dataset, replace(settings, tuned=decision == "tuned"), split)
+    transformer = preprocessor(dataset.features, dataset.rows).fit(dataset.features.frame)
+    columns = learned(transformer, dataset.features)
+    with threadpool_limits(1):
+        point = chosen.resolve(fold.counts(fold.outer.y))
+        fitted = _fit(fold, kind, fold.outer, point, fold.state())
+        rule = _rule(fold, kind, chosen, fitted) if decision == "tuned" else None
+        final = Final(
+            columns=columns,
+            model=fitted.model,
+            kind=kind,
+            point=point,
+            parameters=dict(chosen.parameters),
+            rule=rule,
+            counts=dataset.target.counts,
+            positive=dataset.target.positive,
+            floats=dataset.target.floats,
+            trouble=fitted.trouble,
+        )
+        if not np.isfinite(final.predictions(fold.outer.train)[1]).all():
+            raise InputError("a model with finite probabilities", "NaN or infinite ones", "its training diverged.")
+    return final
+
+
+def _fit(fold: PreparedFold, kind: Model, rows: Any, point: Point, state: int, start: Fitted | None = None) -> Fitted:
+    fitted = training.fit_all(kind, rows.train, rows.y, [point], fold.n_classes, state, [start])[0]
+    if isinstance(fitted, Exception):
+        raise InputError(
+            f"rows that '{kind}' with '{point.strategy}' can be trained on", f"{type(fitted).__name__}: {fitted}"
+        ) from fitted
+    return fitted
+
+
+def _rule(fold: PreparedFold, kind: Model, strategy: Strategy, fitted: Fitted) -> Any:
+    y = fold.outer.y
+    if not fold.inner:
+        raise InputError(
+            "two rows of every class, to tune a decision on",
+            "a class with one",
+            "decisions='default' needs none.",
+        )
+    proba = np.full((len(y), fold.n_classes), np.nan)
+    for place, (held_out, rows) in enumerate(fold.inner, start=1):
+        point = strategy.resolve(fold.counts(rows.y))
+        inner = _fit(fold, kind, rows, point, fold.state(place), fitted)
+        proba[held_out] = point.posterior(inner.model.logits(rows.score))
+    return tuned_rule(fold.dataset, fold.settings, proba, y)

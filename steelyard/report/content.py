@@ -1,0 +1,59 @@
+"""What several parts of the page ask of results.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from steelyard import metrics
+from steelyard.metrics import Metric
+
+__all__ = ["BASELINE", "Results", "Row", "metric_called", "models_in", "rows_of", "strategies_of", "worth"]
+
+Results = Mapping[str, Any]
+Row = dict[str, Any]
+
+BASELINE = "none"
+
+
+def metric_called(name: str, results: Results) -> Metric:
+    """Return the metric, knowing the classes and their shares."""
+    dataset = results["dataset"]
+    positive = results["settings"]["positive"]
+    classes = dataset["classes"]
+    priors = np.asarray(dataset["counts"], float) / sum(dataset["counts"])
+    index = None if positive is None else classes.index(positive)
+    costs = 1.0 - np.eye(len(classes)) if name == "expected_cost" else None  # only words and direction are asked of it
+    return metrics.get(name, classes, index, priors, costs)
+
+
+def worth(value: float | None, metric: Metric) -> float:
+    """Return a number that is larger for a better value, and smallest for an undefined one."""
+    if value is None:
+        return -np.inf
+    return value if metric.greater_is_better else -value
+
+
+def rows_of(results: Results, model: str, metric: str, decision: str) -> list[Row]:
+    """Return the rows of the summary for one model, metric and decision."""
+    wanted = (model, metric, decision)
+    return [r for r in results["summary"] if (r["model"], r["metric"], r["decision"]) == wanted]
+
+
+def models_in(results: Results) -> list[str]:
+    """Return the models that have results, the one with the best mean first."""
+    metric = metric_called(results["settings"]["metric"], results)
+    best: dict[str, float] = {}
+    for row in results["summary"]:
+        if row["metric"] == metric.name:
+            best[row["model"]] = max(worth(row["mean"], metric), best.get(row["model"], -np.inf))
+    winner = results["best"]["model"]
+    return sorted(best, key=lambda model: (model != winner, -best[model]))
+
+
+def strategies_of(results: Results, model: str) -> list[str]:
+    """Return the strategies that have results with a model, in the order of the settings."""
+    found = {r["strategy"] for r in results["summary"] if r["model"] == model}
+    return [s for s in results["settings"]["strategies"] if s in found]

@@ -1,0 +1,72 @@
+"""Strategies of a training fold → runs of the stacked networks: losses, index streams, rows that samplers make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steelyard import sampling
+from steelyard.strategies import Point
+from steelyard.training import mlp
+from steelyard.training.batches import shuffled
+
+__all__ = ["fit_points"]
+
+# one stream of random numbers per purpose, all from the seed of the fold: the strategies that are in or out of a
+# comparison change nothing for the others
+_INITIAL, _ORDER, _DRAW = 0, 1, 2
+
+
+def fit_points(
+    X: NDArray[Any],
+    y: NDArray[np.int64],
+    points: Sequence[Point],
+    n_classes: int,
+    state: int,
+    schedule: mlp.Schedule,
+) -> list[mlp.MLP | Exception]:
+    """Train one network per strategy, all from the same initial weights and, where they draw alike, in the same order.
+
+    Returns
+    -------
+    list
+        A network per point, or what kept it from being trained.
+    """
+    steps, batch = schedule.steps(len(y)), schedule.batch(len(y))
+    made: tuple[NDArray[Any], NDArray[Any]] | None = None
+    streams: dict[str | None, Any] = {}
+    failed: dict[str | None, Exception] = {}
+    for name in dict.fromkeys(p.sampler for p in points):
+        draw, order = np.random.default_rng([state, _DRAW]), np.random.default_rng([state, _ORDER])
+        try:
+            if name == sampling.BATCHES:
+                streams[name] = sampling.balanced_batches(y, steps, batch, order)
+            elif name == sampling.SYNTHETIC:
+                made = sampling.smote(X, y, draw)
+                streams[name] = shuffled(np.arange(len(y) + len(made[1])), steps, batch, order)
+            else:
+                rows = np.arange(len(y)) if name is None else sampling.rows(name, y, draw)
+                streams[name] = shuffled(rows, steps, batch, order)
+        except ValueError as error:
+            failed[name] = error
+    table, labels = (X, y) if made is None else (np.concatenate([X, made[0]]), np.concatenate([y, made[1]]))
+    place = {name: i for i, name in enumerate(streams)}
+    trained = [p for p in points if p.sampler in place]
+    sizes = (X.shape[1], *schedule.hidden, n_classes)
+    networks = iter(
+        mlp.fit_all(
+            table,
+            labels,
+            [mlp.Run(p.loss, place[p.sampler], p.later, p.defer, p.cosine) for p in trained],
+            np.stack(list(streams.values())),
+            mlp.initial_weights(sizes, np.random.default_rng([state, _INITIAL])),
+            schedule,
+            n_classes,
+        )
+        if trained
+        else ()
+    )
+    return [next(networks) if p.sampler in place else failed[p.sampler] for p in points]

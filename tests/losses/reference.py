@@ -1,0 +1,208 @@
+"""The formulas of both families as plain loops over Python numbers, one example at a time.
+
+Nothing here comes from `steelyard`: parameters are read from a loss's JSON form (`to_dict`), and the formulas
+stand as they are printed. Derivatives are exact: a number is carried as ``value + derivative · 1e-30 i``, so the
+imaginary part of a result is its derivative, and the real part is never disturbed by it. What the formulas do not
+differentiate (the probabilities inside weights) is computed from the real parts alone.
+"""
+
+from __future__ import annotations
+
+import cmath
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+STEP = 1e-30
+
+
+class Row(NamedTuple):
+    """One example: ω·ℓ + cost, ω, and the gradient with respect to the logits."""
+
+    loss: float
+    weight: float
+    gradient: list[float]
+    scale: list[float]  # Σ |terms of the gradient|: soft targets pull in opposite directions and cancel
+
+
+class Expected(NamedTuple):
+    """All examples, before sample weights and reduction."""
+
+    loss: np.ndarray  # (n,)
+    weight: np.ndarray  # (n,)
+    gradient: np.ndarray  # (n, c)
+    scale: np.ndarray  # (n, c)
+    largest_logit: float  # the largest |a|: what a rounding error of one part in 2^24 is relative to
+
+
+def exp(x: complex) -> complex:
+    return cmath.exp(x)
+
+
+def log1p(x: complex) -> complex:
+    """log(1 + x) with the accuracy of math.log1p; the derivative is 1 / (1 + x)."""
+    return complex(math.log1p(x.real), x.imag / (1.0 + x.real))
+
+
+def log_sum_exp(values: Sequence[complex]) -> complex:
+    largest = max(v.real for v in values)
+    return largest + cmath.log(sum(exp(v - largest) for v in values))
+
+
+def log_one_plus_exp(x: complex) -> complex:
+    return x + log1p(exp(-x)) if x.real > 0 else log1p(exp(x))
+
+
+def softmax(z: Sequence[float]) -> list[float]:
+    total = log_sum_exp([complex(v) for v in z]).real
+    return [math.exp(v - total) for v in z]
+
+
+def per_class(value: Any, n: int, neutral: float) -> list[float]:
+    return [float(v) for v in np.broadcast_to(neutral if value is None else value, (n,))]
+
+
+def matrix(value: Any, n: int, neutral: float) -> list[list[float]]:
+    return [[float(v) for v in row] for row in np.broadcast_to(neutral if value is None else value, (n, n))]
+
+
+# --- softmax family ---------------------------------------------------------------------------------------------
+
+
+def adjusted(point: dict[str, Any], z: Sequence[complex], t: Sequence[float]) -> list[complex]:
+    """a_c = Δ_c z_c + ι_c − m_y [c = y] + Λ[y, c], with m and Λ averaged over t."""
+    n = len(z)
+    scale = per_class(point.get("logit_scale"), n, 1.0)
+    offset = per_class(point.get("logit_offset"), n, 0.0)
+    margin = per_class(point.get("margin"), n, 0.0)
+    pairs = matrix(point.get("pairwise_offset"), n, 0.0)
+    return [
+        scale[c] * z[c] + offset[c] - margin[c] * t[c] + sum(t[y] * pairs[y][c] for y in range(n)) for c in range(n)
+    ]
+
+
+def class_weights(point: dict[str, Any], z: Sequence[float], call_weight: Sequence[float] | None) -> list[float]:
+    """ω_y for every true class y."""
+    n = len(z)
+    by = point.get("weight_by", "target")
+    p = softmax(z)
+    if by.endswith("_hard"):
+        best = max(range(n), key=lambda c: (z[c], -c))
+        p = [1.0 if c == best else 0.0 for c in range(n)]
+    if by.startswith("pair"):
+        table = matrix(point.get("class_weight"), n, 1.0)
+        return [sum(table[y][c] * p[c] for c in range(n)) for y in range(n)]
+    w = per_class(point.get("class_weight") if call_weight is None else call_weight, n, 1.0)
+    if by.startswith("prediction"):
+        return [sum(w[c] * p[c] for c in range(n))] * n
+    return w
+
+
+def _softmax_terms(
+    point: dict[str, Any], z: Sequence[complex], t: Sequence[float], omega: Sequence[float]
+) -> list[complex]:
+    """The loss as a list of terms, two for every class that the targets name."""
+    n = len(z)
+    a = adjusted(point, z, t)
+    gamma = float(point.get("gamma", 0.0))
+    smoothing = float(point.get("label_smoothing", 0.0))
+    costs = matrix(point.get("cost_matrix"), n, 0.0)
+    coefficient = float(point.get("cost_coefficient", 0.0))
+    row_weight = sum(t[c] * omega[c] for c in range(n))
+    terms: list[complex] = []
+    for c in range(n):
+        # q_c = 1 / (1 + e^gap), where gap = log Σ_{j≠c} e^{a_j} − a_c
+        gap = log_sum_exp([a[j] for j in range(n) if j != c]) - a[c]
+        minus_log_q = log_one_plus_exp(gap)
+        log_not_q = -log_one_plus_exp(-gap)
+        focus = exp(gamma * log_not_q)
+        smoothed = (1.0 - smoothing) * t[c] * omega[c] + smoothing / n * row_weight
+        terms.append(smoothed * focus * minus_log_q)
+        terms.append(coefficient * sum(t[y] * costs[y][c] for y in range(n)) * exp(-minus_log_q))
+    return terms
+
+
+def softmax_row(
+    point: dict[str, Any], z: Sequence[float], t: Sequence[float], call_weight: Sequence[float] | None = None
+) -> Row:
+    n = len(z)
+    omega = class_weights(point, z, call_weight)
+    derivatives, scale = [], []
+    for j in range(n):
+        moved = [complex(v, STEP if c == j else 0.0) for c, v in enumerate(z)]
+        slopes = [term.imag / STEP for term in _softmax_terms(point, moved, t, omega)]
+        derivatives.append(math.fsum(slopes))
+        scale.append(sum(abs(v) for v in slopes))
+    loss = math.fsum(term.real for term in _softmax_terms(point, [complex(v) for v in z], t, omega))
+    return Row(loss, sum(t[c] * omega[c] for c in range(n)), derivatives, scale)
+
+
+# --- sigmoid family ---------------------------------------------------------------------------------------------
+
+
+def sigmoid_entry(
+    point: dict[str, Any], z: float, t: float, label: int, n_labels: int, call_weight: float | None = None
+) -> Row:
+    """One label of one example."""
+    w = per_class(point.get("class_weight"), n_labels, 1.0)[label] if call_weight is None else call_weight
+    v = per_class(point.get("pos_weight"), n_labels, 1.0)[label]
+    outcome = np.broadcast_to(point.get("outcome_weight", 1.0), (2, 2))
+    p = math.exp(-log_one_plus_exp(complex(-z)).real)
+    not_p = math.exp(-log_one_plus_exp(complex(z)).real)
+    positive = w * v * (p * outcome[1, 1] + not_p * outcome[1, 0])
+    negative = w * (p * outcome[0, 1] + not_p * outcome[0, 0])
+    gamma_pos, gamma_neg = float(point.get("gamma_pos", 0.0)), float(point.get("gamma_neg", 0.0))
+    moved = complex(z, STEP)
+    minus_log_p, minus_log_not_p = log_one_plus_exp(-moved), log_one_plus_exp(moved)
+    here = t * positive * exp(-gamma_pos * minus_log_not_p) * minus_log_p
+    away = (1.0 - t) * negative * exp(-gamma_neg * minus_log_p) * minus_log_not_p
+    slopes = here.imag / STEP, away.imag / STEP
+    weight = t * positive + (1.0 - t) * negative
+    return Row((here + away).real, weight, [sum(slopes)], [sum(abs(v) for v in slopes)])
+
+
+# --- all examples -----------------------------------------------------------------------------------------------
+
+
+def expected(
+    point: dict[str, Any], logits: np.ndarray, targets: np.ndarray, call_weight: np.ndarray | None = None
+) -> Expected:
+    """Evaluate a loss given by its JSON form at float64 logits.
+
+    The softmax family takes logits (n, c) and integer (n,) or dense (n, c) targets and returns one value per row.
+    The sigmoid family takes (n,) or (n, labels) and returns one value per entry, flattened, with gradient (n, 1).
+    """
+    z = np.asarray(logits, dtype=np.float64)
+    t = np.asarray(targets)
+    if point["loss"] == "SigmoidCrossEntropy":
+        return _expected_sigmoid(point, z, t.astype(np.float64), call_weight)
+    if point["loss"] != "SoftmaxCrossEntropy":
+        raise LookupError(f"write the reference of the family {point['loss']} here")
+    n, c = z.shape
+    dense = np.eye(c)[t.astype(int)] if t.ndim == 1 else t.astype(np.float64)
+    rows, largest = [], 0.0
+    for i in range(n):
+        w = None if call_weight is None else np.broadcast_to(call_weight, (n, c))[i]
+        rows.append(softmax_row(point, z[i].tolist(), dense[i].tolist(), w))
+        a = adjusted(point, z[i].tolist(), dense[i].tolist())
+        largest = max(largest, *(abs(v) for v in a))
+    return _stacked(rows, largest)
+
+
+def _stacked(rows: list[Row], largest: float) -> Expected:
+    loss, weight, gradient, scale = (np.array(x) for x in zip(*rows, strict=True))
+    return Expected(loss, weight, gradient, scale, largest)
+
+
+def _expected_sigmoid(point: dict[str, Any], z: np.ndarray, t: np.ndarray, call_weight: np.ndarray | None) -> Expected:
+    z2, t2 = z.reshape(len(z), -1), t.reshape(len(t), -1)
+    n, labels = z2.shape
+    w = None if call_weight is None else np.broadcast_to(call_weight, (n, labels))
+    rows = [
+        sigmoid_entry(point, float(z2[i, k]), float(t2[i, k]), k, labels, None if w is None else float(w[i, k]))
+        for i in range(n)
+        for k in range(labels)
+    ]
+    return _stacked(rows, float(np.abs(z).max()))
