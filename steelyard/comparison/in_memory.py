@@ -58,7 +58,8 @@ def compare(
     decisions : {"both", "default"}
         Whether to tune decisions too, at the cost of three more fits.
     out : path, optional
-        A new or empty folder for results.json, report.html and the journal of finished work.
+        A new or empty folder for results.json, report.html, the trained winner (model/) and the journal of finished
+        work.
     positive : label, optional
         The positive class of two; default the rarer one (the last of the sorted labels on a tie).
     resume : bool
@@ -67,7 +68,7 @@ def compare(
     Returns
     -------
     Result
-        `.table()`, `.best`, `.report(path)`, `.to_dict()`, `.out_of_fold`.
+        `.table()`, `.best`, `.model`, `.report(path)`, `.to_dict()`, `.out_of_fold`.
 
     Raises
     ------

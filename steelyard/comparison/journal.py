@@ -143,7 +143,8 @@ def _short(text: str | None) -> str:
 
 def _packed(arrays: Mapping[str, Any]) -> bytes:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{name: np.asarray(a) for name, a in arrays.items()})
+    plain: dict[str, Any] = {name: np.asarray(a) for name, a in arrays.items()}
+    np.savez_compressed(buffer, **plain)
     return buffer.getvalue()
 
 

@@ -19,6 +19,7 @@ from steelyard.comparison.results import SCHEMA_VERSION, Result
 from steelyard.comparison.scoring import fold_metrics, out_of_fold, scored_metrics
 from steelyard.comparison.settings import BASELINE, Settings
 from steelyard.comparison.summary import best_of, summarise
+from steelyard.comparison.views import views
 from steelyard.errors import InputError
 from steelyard.training import Model
 
@@ -217,6 +218,7 @@ def _result(
         "skipped": [
             {"model": model, "strategy": strategy, "reason": reason} for (model, strategy), reason in skipped.items()
         ],
+        "views": views(stored, dataset, summary, wanted, settings),
     }
     return Result(content, stored, None if best["strategy"] is None else lambda: _winner(dataset, settings, best))
 

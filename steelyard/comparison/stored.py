@@ -282,10 +282,9 @@ def _restored(content: Mapping[str, Any], files: Mapping[str, bytes]) -> Classif
 
 def _try(classifier: Classifier) -> None:
     """Predict one row, so that parts that do not fit together are found now and not in the middle of a file."""
-    final, priors = classifier.final_, classifier._priors()
-    proba = final.predictions(np.zeros((1, final.columns.width)), priors)[1]
-    if proba.shape != (1, final.counts.n_classes):
-        raise InputError(f"probabilities of {final.counts.n_classes} classes", f"shape {proba.shape}")
+    proba = classifier.predict_proba({name: [None] for name in classifier.final_.columns.needed})
+    if proba.shape != (1, classifier.counts_.n_classes):
+        raise InputError(f"probabilities of {classifier.counts_.n_classes} classes", f"shape {proba.shape}")
 
 
 def _listed(options: Mapping[str, Any]) -> dict[str, Any]:

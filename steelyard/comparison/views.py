@@ -32,7 +32,8 @@ _WORST = 20  # confusions in the list
 _POINTS = 200  # of a curve, for two classes; the classes of a one-against-the-rest view share them
 _RARE = 3  # classes that are viewed one against the rest, when there are more than two
 _BINS = 8  # of a reliability view
-_PER_BIN = 10  # rows of the class that a bin should expect at least
+_FEWEST_BINS = 4
+_PER_BIN = 5.0  # variance of the rows of the class in a bin; with less, its interval says nothing
 _DIGITS = 5
 
 
@@ -227,15 +228,17 @@ def _farthest(points: Floats, first: int, last: int) -> tuple[float, int, int, i
 
 
 def _reliability(p: Floats, hit: NDArray[np.bool_], repeats: int) -> dict[str, Any]:
-    """Compare probabilities with what happened, in bins that expect equally many rows of the class.
+    r"""Compare probabilities with what happened, in bins of equal uncertainty :math:`\sum p (1 - p)`.
 
-    Bins of equal width, or of equal numbers of rows, would put nearly all rows of a rare class in the first.
+    Chance then moves each bin by equally many rows. Bins of equal width, or of equal numbers of rows, would put nearly
+    all rows of a rare class in the first.
     """
     values, place = np.unique(p, return_inverse=True)  # equal probabilities stay together
     rows, mass, hits = np.bincount(place), np.bincount(place, weights=p), np.bincount(place, weights=hit)
-    bins = int(np.clip(hit.sum() / repeats / _PER_BIN, 1, _BINS))
-    total = mass.sum()
-    middle = (np.cumsum(mass) - mass / 2.0) / total if total > 0.0 else np.zeros(len(values))
+    spread = mass * (1.0 - values)
+    total = spread.sum()
+    bins = int(np.clip(total / repeats / _PER_BIN, _FEWEST_BINS, _BINS))
+    middle = (np.cumsum(spread) - spread / 2.0) / total if total > 0.0 else np.zeros(len(values))
     which = np.minimum((middle * bins).astype(np.intp), bins - 1)
     n, mass, hits = (np.bincount(which, weights=w, minlength=bins) for w in (rows, mass, hits))
     n, mass, hits = n[n > 0], mass[n > 0], hits[n > 0]

@@ -75,7 +75,7 @@ class SoftmaxCrossEntropy(Loss):
     >>> loss = sy.losses.SoftmaxCrossEntropy(class_weight=[1.0, 9.0])
     >>> logits = np.array([[2.0, 0.0], [0.5, 0.0]])
     >>> round(float(loss(logits, np.array([0, 1]))), 6)
-    0.889361
+    0.889362
     """
 
     PARAMETERS: ClassVar[tuple[Parameter, ...]] = (

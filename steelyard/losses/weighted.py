@@ -145,7 +145,7 @@ def class_balanced(counts: Any, beta: float = 0.9999, gamma: Any = 0.0, **settin
     --------
     >>> import steelyard as sy
     >>> sy.losses.class_balanced([500, 5], beta=0.99).class_weight.round(4)
-    array([0.0094, 1.9906])
+    array([0.094, 1.906])
     """
     w = scheme_weights("effective_number", as_counts(counts), beta=beta, normalize="n_classes")
     return SoftmaxCrossEntropy(class_weight=w, gamma=gamma, **settings)

@@ -57,7 +57,13 @@ def confusions(results: Results, models: Sequence[str]) -> dict[str, Any] | None
         "listed": listed,
         "repeats": views["repeats"],
         "metric": results["settings"]["decision_metric"],
-        "size": "listed" if listed else "small" if n_classes <= _SMALL else "middle" if n_classes <= _MIDDLE else "large",
+        "size": "listed"
+        if listed
+        else "small"
+        if n_classes <= _SMALL
+        else "middle"
+        if n_classes <= _MIDDLE
+        else "large",
     }
 
 

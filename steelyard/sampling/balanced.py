@@ -39,4 +39,4 @@ def balanced_batches(y: NDArray[Any], steps: int, batch_size: int, generator: np
     first = np.cumsum(counts) - counts
     classes = present[generator.integers(len(present), size=(steps, batch_size))]
     within = (generator.random((steps, batch_size)) * counts[classes]).astype(np.int64)
-    return order[first[classes] + within].astype(np.int32)
+    return np.asarray(order[first[classes] + within], np.int32)

@@ -89,7 +89,7 @@ def fit(
     BoostedTrees
     """
     library = _import()
-    settings = {
+    settings: dict[str, Any] = {
         **_FIXED,
         "seed": state % 2**31,
         "learning_rate": learning_rate,

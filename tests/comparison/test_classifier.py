@@ -15,6 +15,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import steelyard as sy
 from steelyard.comparison.classifier import Classifier
+from steelyard.comparison.columns import arrow_table
 from steelyard.comparison.folds import Split, inner_splits
 from steelyard.errors import InputError
 
@@ -163,6 +164,20 @@ def test_what_divides_by_the_prior_divides_by_the_new_one(three, strategy):
     model = Classifier(strategy=strategy).fit(frame, y)
     # p / π is the same under any shares
     np.testing.assert_array_equal(model.with_prior([0.2, 0.7, 0.1]).predict(frame), model.predict(frame))
+
+
+def test_a_loss_that_scales_logits_sees_the_shift_in_its_own_scale(three):
+    frame, y = three
+    model = Classifier(strategy="scaled_logits").fit(frame, y)
+    final, moved = model.final_, model.with_prior([0.2, 0.7, 0.1])
+    shares = model.counts_.priors
+    z = final.model.logits(final.columns.transform(arrow_table(frame)))
+    scale = 1 / (3 * shares)
+    shifted = z + np.log(np.array([0.2, 0.7, 0.1]) / shares) / scale
+    np.testing.assert_array_equal(moved.predict(frame), model.classes_[shifted.argmax(1)])
+    # these logits are the ones that give the moved probabilities
+    proba = np.exp(scale * shifted)
+    np.testing.assert_allclose(moved.predict_proba(frame), proba / proba.sum(1, keepdims=True), atol=1e-12)
 
 
 def test_a_tuned_threshold_stays_as_it_is_under_other_shares(mixed):

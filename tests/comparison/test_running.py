@@ -48,6 +48,7 @@ def test_results_have_the_promised_form(result):
         "best",
         "warnings",
         "skipped",
+        "views",
     ]
     assert set(content["dataset"]) == {"rows", "features", "classes", "counts", "fingerprint"}
     assert set(content["runs"][0]) == {"model", "strategy", "repeat", "fold", "metrics", "fit_seconds"}

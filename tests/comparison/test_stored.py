@@ -53,25 +53,17 @@ def test_predictions_are_the_same_to_the_last_bit(mixed, tmp_path, model, strate
     after = sy.load(save(before, tmp_path / "model"))
     np.testing.assert_array_equal(after.predict_proba(frame), before.predict_proba(frame))
     np.testing.assert_array_equal(after.predict(frame), before.predict(frame))
-    assert repr(after) == repr(
-        Classifier(
-            **before.get_params()
-            | {"positive": after.positive, "metric": after.metric}
-            | ({"strategy_parameters": after.strategy_parameters})
-        )
-    )
+    assert [getattr(after, name) for name in ("model", "strategy", "decision", "metric", "model_options")] == [
+        model, strategy, decision, None, options
+    ]  # fmt: skip
     assert after.rule_ == before.rule_
     assert after.loss_ == before.loss_
     assert after.version_ == sy.__version__
     assert after.feature_names_in_.tolist() == list(frame)
     # stored again, it is the same to the last byte
     again = save(after, tmp_path / "again")
-    changed = [n.name for n in again.iterdir() if n.read_bytes() != (tmp_path / "model" / n.name).read_bytes()]
-    assert (
-        changed in ([], ["SHA256SUMS", "model.json"], ["model.json", "SHA256SUMS"])
-        if before.metric is None
-        else not changed
-    )
+    for path in again.iterdir():
+        assert path.read_bytes() == (tmp_path / "model" / path.name).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -258,7 +250,7 @@ def _put(content, value, *path):
         (("classes",), []),
         (("counts",), [1]),
         (("counts",), [-1, 5]),
-        (("columns", "numbers", 0, "type"), "extension<os>"),
+        (("columns", "numbers", 0, "type"), "time32[os]"),
         (("columns", "numbers", 0, "median"), "x"),
         (("columns", "numbers", 0, "extra"), 1),
         (("columns", "numbers"), []),
@@ -273,8 +265,7 @@ def test_a_file_that_a_stranger_made_is_refused_in_one_line(stored, path, value)
     (stored / "model.json").write_text(json.dumps(content))
     signed(stored)
     with pytest.raises(InputError, match="an undamaged model in"):
-        model = sy.load(stored)
-        model.predict({"age": [1.0], "dose": [1], "sex": ["f"], "site": ["north"], "smoker": [True]})
+        sy.load(stored)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "{", "\xff", "[]", "null", "1"])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
+import pytest
 
 Function = Callable[[Any], Any]
 
@@ -142,6 +143,17 @@ class Jax:
         import jax
 
         return jax.jit(f)
+
+
+# JAX compiles a program for every case, seconds each: where several cases differ in shape alone, one of them is run by
+# `make test` and the others by `make test-all`
+def with_frameworks(values: Sequence[Any], quick: Callable[[Any], bool]) -> list[Any]:
+    """(framework, value) for all of them; JAX's are marked slow unless `quick(value)`."""
+    return [
+        pytest.param(name, v, marks=pytest.mark.slow if name == "jax" and not quick(v) else ())
+        for v in values
+        for name in NAMES
+    ]
 
 
 FRAMEWORKS: dict[str, Any] = {f.name: f for f in (NumPy(), Torch(), TensorFlow(), Jax())}

@@ -64,6 +64,7 @@ def arguments(xp: ModuleType, make: Any) -> dict[str, list[tuple[Any, ...]]]:
         "argmax": [(x2,), (x3,)],
         "contract": [(x2, make(MATRIX)), (x3, make(MATRIX))],
         "exp": [(x2,)],
+        "expm1": [(x2,), (make(-POSITIVE * 1e-12),)],
         "expand_dims": [(x2, 1), (x2, 2), (x2, 0)],
         "gap": [(x2, i1), (x3, i2), (far, i1[:4]), (make(X2[:, :2]), xp.indices(make(I1 % 2)))],
         "indices": [(make(I1.astype(np.int32)),), (make(I2),)],

@@ -1,4 +1,4 @@
-from steelyard.report.words import headline
+from steelyard.report.words import headline, tally
 
 
 def rows(**verdicts):
@@ -31,3 +31,18 @@ def test_harm_is_said():
 
 def test_the_baseline_alone_says_nothing():
     assert headline(rows(), rows(), "f1_macro", "label") == []
+
+
+def test_many_names_are_counted_and_the_strongest_named():
+    many = rows(**{name: "helps" for name in "abcdefgh"}, i="same")
+    for k, row in enumerate(many[1:]):
+        row["difference"] = 0.01 * k
+    (said,) = headline(many, [], "roc_auc", "ranking")
+    assert said == "By roc_auc, 8 of 9 strategies help, most of all h, g and f."
+    (said,) = headline(many[:-1], [], "roc_auc", "ranking")
+    assert said == "By roc_auc, all 8 strategies help, most of all h, g and f."
+
+
+def test_verdicts_are_counted():
+    assert tally(rows(a="helps", b="helps", c="harms")) == "2 help, 1 harms"
+    assert tally(rows()) == ""
