@@ -148,8 +148,8 @@ def _print_rest(content: dict[str, Any]) -> None:
     best = content["best"]
     if best["strategy"] is not None:
         console.out.print(
-            f"best by {escape(best['metric'])}: [bold]{escape(best['strategy'])}[/] with {best['model']} ({best['decision']}), "
-            f"expect {number(best['estimate'])} "
+            f"best by {escape(best['metric'])}: [bold]{escape(best['strategy'])}[/] with {best['model']} "
+            f"({best['decision']}), expect {number(best['estimate'])} "
             f"({number(best['ci_low'])} to {number(best['ci_high'])}) on new rows"
         )
     for warning in content["warnings"]:

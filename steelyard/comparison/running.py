@@ -88,7 +88,7 @@ def _outcomes(
 
     total, done = len(splits) * len(settings.models), 0
     outcomes: list[Scores | Failure] = []
-    # one thread to a product: the products are small, and threads that wait for a busy core cost far more than they save
+    # one thread to a product: the products are small, and waiting for a busy core costs far more than it saves
     with threadpool_limits(1):
         for split in splits:
             by_model: dict[str, list[Scores | Failure]] = {}

@@ -35,6 +35,7 @@ _BINS = 8  # of a reliability view
 _FEWEST_BINS = 4
 _PER_BIN = 5.0  # variance of the rows of the class in a bin; with less, its interval says nothing
 _DIGITS = 5
+_SAME = 1e-3  # probabilities nowhere farther apart are the same fit, but for rounding and the optimiser
 
 
 class Stored(Protocol):
@@ -137,11 +138,11 @@ def _ranked(summary: Sequence[Mapping[str, Any]], model: str, metric: Metric) ->
 
 
 def _different(model: str, order: Sequence[str], stored: Mapping[Names, Stored]) -> list[str]:
-    """Return the first few strategies whose scores are not those of one before: equal scores, equal curves."""
+    """Return the first few strategies whose scores are not those of one before: two lines would be one."""
     chosen: list[str] = []
     for strategy in order:
         proba = stored[model, strategy].proba
-        if not any(np.array_equal(proba, stored[model, other].proba) for other in chosen):
+        if not any(np.allclose(proba, stored[model, other].proba, rtol=0.0, atol=_SAME) for other in chosen):
             chosen.append(strategy)
         if len(chosen) == 1 + _BEST:
             break

@@ -113,7 +113,7 @@ def _facts(results: Results, models: Sequence[str]) -> list[tuple[str, str]]:
         ("rows", f"{dataset['rows']:,}"),
         ("features", f"{dataset['features']:,}"),
         ("classes", str(len(counts))),
-        ("largest to smallest class", f"{max(counts) / min(counts):.1f} : 1"),
+        ("largest to smallest class", f"{max(counts) / min(counts):.1f}\u00a0:\u00a01"),
         ("folds × repeats", f"{settings['cv']} × {settings['repeats']}"),
         ("model" if len(models) == 1 else "models", words.joined(models)),
         ("seed", str(settings["random_state"])),
@@ -128,7 +128,12 @@ def _classes(dataset: Results) -> list[dict[str, Any]]:
     total, most = sum(dataset["counts"]), max(dataset["counts"])
     rows = sorted(zip(dataset["classes"], dataset["counts"], strict=True), key=lambda r: -r[1])
     return [
-        {"label": str(c), "count": f"{n:,}", "share": f"{n / total:.2%}", "width": round(100 * n / most, 2)}
+        {
+            "label": str(c),
+            "count": f"{n:,}",
+            "share": f"{100 * n / total:.2f}\u00a0%",
+            "width": round(100 * n / most, 2),
+        }
         for c, n in rows
     ]
 

@@ -37,12 +37,11 @@ class BoostedTrees:
     text: str
     start: Floats
     n_classes: int
-    _booster: Any = field(default=None, repr=False, compare=False)
+    _booster: Any = field(repr=False, compare=False)
 
     def logits(self, X: NDArray[Any]) -> Floats:
         """Return unnormalised scores of shape (n, C)."""
-        booster = self._booster or _import().Booster(model_str=self.text)
-        raw = np.asarray(booster.predict(np.asarray(X, np.float64), raw_score=True, num_threads=1), np.float64)
+        raw = np.asarray(self._booster.predict(np.asarray(X, np.float64), raw_score=True, num_threads=1), np.float64)
         raw = raw + self.start
         return raw if raw.ndim == 2 else np.stack([np.zeros(len(raw)), raw], axis=1)
 
@@ -53,7 +52,9 @@ class BoostedTrees:
     @classmethod
     def from_state(cls, facts: dict[str, Any], arrays: dict[str, Any]) -> BoostedTrees:
         """Return the trees that `state` described."""
-        return cls(str(facts["text"]), np.asarray(arrays["start"], np.float64), int(facts["n_classes"]))
+        text = str(facts["text"])
+        booster = _import().Booster(model_str=text)
+        return cls(text, np.asarray(arrays["start"], np.float64), int(facts["n_classes"]), booster)
 
 
 def fit(

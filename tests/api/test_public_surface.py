@@ -20,6 +20,7 @@ PUBLIC = {
     "compare",
     "decisions",
     "explain",
+    "load",
     "losses",
     "strategies",
 }

@@ -188,6 +188,16 @@ def test_a_tuned_threshold_stays_as_it_is_under_other_shares(mixed):
     )
 
 
+def test_a_plug_in_rule_divides_by_the_new_shares(three):
+    frame, y = three
+    prior = np.array([0.2, 0.7, 0.1])
+    model = Classifier(decision="tuned", metric="balanced_accuracy").fit(frame, y).with_prior(prior)
+    tau = model.rule_["tau"]
+    assert 0 < tau != 1
+    expected = model.classes_[(model.predict_proba(frame) / prior**tau).argmax(1)]
+    np.testing.assert_array_equal(model.predict(frame), expected)
+
+
 @pytest.mark.parametrize(
     ("prior", "message"),
     [

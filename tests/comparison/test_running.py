@@ -287,18 +287,18 @@ def test_a_resumed_run_gives_the_same_results(mixed, tmp_path):
 
     whole = plain(run(dataset, asked))
 
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     def stop_after(pieces):
         def progress(done, total, what):
             if done >= pieces:
-                raise Stop
+                raise StopError
 
         return progress
 
     for pieces in (1, 3, 5):
-        with pytest.raises(Stop):
+        with pytest.raises(StopError):
             run(dataset, asked, stop_after(pieces), tmp_path)
     told = []
     resumed = run(dataset, asked, lambda *step: told.append(step[0]), tmp_path)

@@ -101,7 +101,7 @@ def test_curvature_is_the_second_derivative_without_focusing_and_costs(name: str
 
 
 @pytest.mark.parametrize("form", ["integer", "soft"])
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.slow if k > 2 else ()) for k in range(8)])
 def test_curvature_is_a_positive_upper_bound_everywhere(form: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     for loss in (random_softmax_point(rng), random_sigmoid_point(rng)):

@@ -15,10 +15,10 @@ from steelyard.comparison.views import views
 from steelyard.metrics import corrected_resampled_t, holm, verdict
 
 STRATEGIES = (
-    "none prior_threshold post_hoc_logit_adjustment balanced inverse_sqrt log_inverse effective_number scaled_logits "
-    "focal class_balanced_focal logit_adjusted balanced_softmax ldam ldam_drw vector_scaling oversample undersample "
-    "smote balanced_batches"
-).split()
+    "none", "prior_threshold", "post_hoc_logit_adjustment", "balanced", "inverse_sqrt", "log_inverse",
+    "effective_number", "scaled_logits", "focal", "class_balanced_focal", "logit_adjusted", "balanced_softmax", "ldam",
+    "ldam_drw", "vector_scaling", "oversample", "undersample", "smote", "balanced_batches",
+)  # fmt: skip
 MODELS = ("linear", "mlp", "lightgbm")
 MOVED = {  # strategies whose own decision favours the rare classes
     "prior_threshold", "post_hoc_logit_adjustment", "balanced", "logit_adjusted", "balanced_softmax",
@@ -52,7 +52,7 @@ class Scored:
 def results(
     n_classes: int = 2,
     models: tuple[str, ...] = MODELS,
-    strategies: tuple[str, ...] = tuple(STRATEGIES),
+    strategies: tuple[str, ...] = STRATEGIES,
     rows: int = 3000,
     cv: int = 5,
     repeats: int = 3,

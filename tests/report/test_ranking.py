@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from steelyard.report.content import metric_called
 from steelyard.report.ranking import findings, ranking
 
@@ -17,7 +19,7 @@ def test_all_models_stand_on_one_axis(large):
     }
     assert seen.keys() == means.keys()
     ordered = sorted(seen, key=seen.get)
-    assert all(means[a] <= means[b] + 1e-3 for a, b in zip(ordered, ordered[1:], strict=False))
+    assert all(means[a] <= means[b] + 1e-3 for a, b in pairwise(ordered))
 
 
 def test_the_dashed_line_of_a_model_is_its_own_none(large):

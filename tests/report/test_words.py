@@ -34,7 +34,7 @@ def test_the_baseline_alone_says_nothing():
 
 
 def test_many_names_are_counted_and_the_strongest_named():
-    many = rows(**{name: "helps" for name in "abcdefgh"}, i="same")
+    many = rows(**dict.fromkeys("abcdefgh", "helps"), i="same")
     for k, row in enumerate(many[1:]):
         row["difference"] = 0.01 * k
     (said,) = headline(many, [], "roc_auc", "ranking")
