@@ -15,7 +15,7 @@ _MIDDLE = 15  # up to so many, recall and precision stand beside the matrix
 
 
 def confusions(results: Results, models: Sequence[str]) -> dict[str, Any] | None:
-    """Return, per model, the matrices of "none" and of the best strategy, and those of the next ones.
+    """Return, per model, the matrices of "none" and of the best strategy by either metric, and those of the next ones.
 
     The matrices of one strategy, one per decision, are kept together.
 
@@ -38,7 +38,9 @@ def confusions(results: Results, models: Sequence[str]) -> dict[str, Any] | None
     for model in models:
         own = [e for e in entries if e["model"] == model]
         names = list(dict.fromkeys(e["strategy"] for e in own))
-        first = {BASELINE, *[n for n in names if n != BASELINE][:1]}
+        best = results["best"]
+        winner = [best["strategy"]] if best["model"] == model else []
+        first = {BASELINE, *[n for n in names if n != BASELINE][:1], *winner}
         by_strategy = [
             (name, [_matrix(e, results, views["repeats"]) for e in own if e["strategy"] == name]) for name in names
         ]
@@ -47,7 +49,7 @@ def confusions(results: Results, models: Sequence[str]) -> dict[str, Any] | None
                 "model": model,
                 "shown": [matrices for name, matrices in by_strategy if name in first],
                 "more": [matrices for name, matrices in by_strategy if name not in first],
-                "rest": words.joined([n for n in names if n not in first]) if len(names) > 2 else "",
+                "rest": words.joined([n for n in names if n not in first]),
             }
         )
     n_classes = len(results["dataset"]["classes"])

@@ -11,7 +11,7 @@ def test_the_matrices_of_none_and_of_the_best_are_open_and_the_next_ones_folded(
     for group in shown["groups"]:
         first = [(m["strategy"], m["decision"]) for m in group["shown"][0]]
         assert first == [("none", "default"), ("none", "tuned")]
-        assert len(group["shown"]) == 2
+        assert len(group["shown"]) == 2  # the best of all is none
         named = {e["strategy"] for e in large["views"]["confusion"] if e["model"] == group["model"]}
         assert len(group["more"]) == len(named) - 2
 
@@ -59,3 +59,14 @@ def test_the_size_of_a_cell_follows_the_number_of_classes(large, many):
     assert confusions(large, ["mlp"])["size"] == "small"
     assert confusions(many, ["mlp"])["size"] == "middle"
     assert confusions({"views": None}, ["mlp"]) is None
+
+
+def test_the_matrices_of_the_best_of_all_are_open_too(large):
+    content = large | {"best": large["best"] | {"model": "mlp", "strategy": "balanced"}}
+    content["views"] = large["views"] | {
+        "confusion": large["views"]["confusion"]
+        + [e | {"strategy": "balanced"} for e in large["views"]["confusion"] if e["strategy"] == "none"]
+    }
+    for group in confusions(content, ["mlp", "linear"])["groups"]:
+        shown = [pair[0]["strategy"] for pair in group["shown"]]
+        assert ("balanced" in shown) == (group["model"] == "mlp")

@@ -27,7 +27,7 @@ def streams(steps, *rows):
     return np.stack([shuffled(r, steps, BATCH, np.random.default_rng(11)) for r in rows])
 
 
-def plain_torch(X, y, stream, initial, schedule, loss_of, cosine=False):
+def plain_torch(X, y, stream, initial, schedule, loss_of, cosine=False, score=None):
     """A loop that anyone would write: torch.optim.AdamW, a cosine schedule, our initial weights and batches."""
     layers = [(torch.tensor(w), torch.tensor(b)) for w, b in initial]
     parameters = [p.requires_grad_() for pair in layers for p in pair]
@@ -50,7 +50,7 @@ def plain_torch(X, y, stream, initial, schedule, loss_of, cosine=False):
         optimiser.step()
         rate.step()
     with torch.no_grad():
-        return forward(inputs).numpy()
+        return forward(inputs if score is None else torch.tensor(score, dtype=torch.float32)).numpy()
 
 
 def weighted(w):
