@@ -125,7 +125,7 @@ def fit_final(dataset: Dataset, settings: Settings, model: str, strategy: str, d
     transformer = preprocessor(dataset.features, dataset.rows).fit(dataset.features.frame)
     columns = learned(transformer, dataset.features)
     with threadpool_limits(1):
-        point = chosen.resolve(fold.counts(fold.outer.y))
+        point = training.resolve(kind, chosen, fold.counts(fold.outer.y))
         fitted = _fit(fold, kind, fold.outer, point, fold.state())
         rule = _rule(fold, kind, chosen, fitted) if decision == "tuned" else None
         final = Final(
@@ -164,7 +164,7 @@ def _rule(fold: PreparedFold, kind: Model, strategy: Strategy, fitted: Fitted) -
         )
     proba = np.full((len(y), fold.n_classes), np.nan)
     for place, (held_out, rows) in enumerate(fold.inner, start=1):
-        point = strategy.resolve(fold.counts(rows.y))
+        point = training.resolve(kind, strategy, fold.counts(rows.y))
         inner = _fit(fold, kind, rows, point, fold.state(place), fitted)
         proba[held_out] = point.posterior(inner.model.logits(rows.score))
     return tuned_rule(fold.dataset, fold.settings, proba, y)

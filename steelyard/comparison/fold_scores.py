@@ -138,7 +138,7 @@ def score_fold(fold: PreparedFold, model: Model, strategies: Sequence[Strategy])
     counts = fold.counts(fold.outer.y)
     for strategy in strategies:
         try:
-            points[strategy.name] = strategy.resolve(counts)
+            points[strategy.name] = training.resolve(model, strategy, counts)
         except Exception as error:  # a strategy that fails is reported as skipped; the others go on
             outcomes[strategy.name] = _failure(model, strategy.name, error)
     # strategies that train the same model share the fit
@@ -211,7 +211,7 @@ def _rules(
         points = {}
         for key, strategy in strategies.items():
             try:
-                points[key] = strategy.resolve(counts)
+                points[key] = training.resolve(model, strategy, counts)
             except Exception as error:
                 failed.setdefault(key, error)
         inner = _fits(fold, model, points, rows, fold.state(place), fits)

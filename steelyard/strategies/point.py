@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -36,6 +36,13 @@ _DECISIONS: dict[str, Callable[[Point, Floats], NDArray[np.int64]]] = {
     "prior_threshold": _prior_threshold,
     "post_hoc_logit_adjustment": _post_hoc,
 }
+
+
+def _at_scale_one(loss: Any) -> Any:
+    if loss is None or loss.logit_scale is None:
+        return loss
+    scale = np.asarray(loss.logit_scale)
+    return loss.replace(logit_scale=None, margin=None if loss.margin is None else loss.margin / scale)
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,16 @@ class Point:
         if self.sampler is None:
             return proba
         return prior_shift(proba, sampling.sampled_priors(self.sampler, self.priors), self.priors)
+
+    def without_cosine(self) -> Point:
+        """Return the point for a model whose logits are no cosines: the scale that cosines need is divided out.
+
+        LDAM at scale 1 asks for the same margins of logits that can grow by themselves. Left in, the scale would
+        undo the shrinkage of a penalised or boosted model.
+        """
+        if not self.cosine:
+            return self
+        return replace(self, loss=_at_scale_one(self.loss), later=_at_scale_one(self.later), cosine=False)
 
     def decide(self, logits: Floats) -> NDArray[np.int64]:
         """Return the strategy's default labels as class indices.

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from steelyard import sampling
 from steelyard.errors import InputError, did_you_mean
-from steelyard.strategies import Point
+from steelyard.strategies import Point, Strategy
 from steelyard.training import boosted, linear, mlp, networks
-from steelyard.weights import class_weight
+from steelyard.weights import ClassCounts, class_weight
 
-__all__ = ["Fitted", "Model", "TrainedModel", "fit", "fit_all", "get", "names", "restore"]
+__all__ = ["Fitted", "Model", "TrainedModel", "fit", "fit_all", "get", "names", "resolve", "restore"]
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -209,6 +209,21 @@ def get(name: str, **options: Any) -> Model:
             hint = did_you_mean(option, _KINDS[name].options)
             raise InputError(f"an option of model '{name}' ({listed})", repr(option), hint)
     return Model(name, MappingProxyType(dict(options)))
+
+
+def resolve(model: str | Model, strategy: Strategy, counts: ClassCounts) -> Point:
+    """Return a strategy's point on these counts as a model can use it: only networks have a cosine head.
+
+    Examples
+    --------
+    >>> import steelyard as sy
+    >>> counts = sy.ClassCounts.from_counts({"a": 90, "b": 10})
+    >>> resolve("linear", sy.strategies.get("ldam"), counts).loss.logit_scale is None
+    True
+    """
+    point = strategy.resolve(counts)
+    name = model if isinstance(model, str) else model.name
+    return point if name == "mlp" else point.without_cosine()
 
 
 def fit_all(

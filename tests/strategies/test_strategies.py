@@ -121,3 +121,19 @@ def test_the_posterior_takes_the_correction_off_again():
 def test_bad_input_is_named(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_the_scale_of_cosines_is_divided_out_for_other_models():
+    counts = sy.ClassCounts.from_counts({"a": 160, "b": 10})
+    point = sy.strategies.get("ldam_drw").resolve(counts)
+    plain = point.without_cosine()
+    assert point.cosine
+    assert not plain.cosine
+    # m_c = 0.5 (n_min / n_c)^(1/4): 0.25 and 0.5
+    np.testing.assert_allclose(plain.loss.margin, [0.25, 0.5])
+    np.testing.assert_allclose(plain.later.margin, [0.25, 0.5])
+    np.testing.assert_array_equal(plain.later.class_weight, point.later.class_weight)
+    # the same loss on scaled logits: s (z − m) = s z − s m
+    z, y = np.array([[0.3, -0.2]]), np.array([1])
+    scaled = sy.losses.SoftmaxCrossEntropy(margin=30 * plain.loss.margin).value(30 * z, y)
+    np.testing.assert_allclose(point.loss.value(z, y), scaled)

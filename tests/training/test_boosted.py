@@ -20,7 +20,7 @@ def data(n_classes, n=900):
 
 def trained(strategy, X, y, n_classes, **options):
     counts = sy.ClassCounts.from_labels(y, classes=range(n_classes))
-    point = sy.strategies.get(strategy).resolve(counts)
+    point = training.resolve("lightgbm", sy.strategies.get(strategy), counts)
     model = training.get("lightgbm", n_estimators=30, **options)
     return point, training.fit(model, X, y, point, n_classes, np.random.default_rng(0)).model
 
@@ -48,6 +48,9 @@ def test_every_strategy_trains_and_learns(strategy, n_classes):
     np.testing.assert_allclose(proba.sum(1), 1.0)
     recalls = [(proba.argmax(1) == y)[y == k].mean() for k in range(n_classes)]
     assert np.mean(recalls) > 1.2 / n_classes
+    # probabilities that are worse than the class shares would be say that training went astray
+    shares = np.bincount(y) / len(y)
+    assert -np.log(proba[np.arange(len(y)), y]).mean() < -np.log(shares[y]).mean()
 
 
 def test_deferred_trees_take_the_later_loss():

@@ -110,7 +110,7 @@ def trained_on(X, y, point):
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_every_strategy_reaches_a_stationary_point(name, n_classes):
     X, y = data(n_classes)
-    point = sy.strategies.get(name).resolve(counts(y))
+    point = training.resolve("linear", sy.strategies.get(name), counts(y))
     fitted = training.fit("linear", X, y, point, n_classes, np.random.default_rng(0))
     assert fitted.trouble is None
     X, y, s = trained_on(X, y, point)
