@@ -29,7 +29,7 @@ $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.demo | $(BIN)/python
 
 demo: $(VENV)/.demo
 	$(BIN)/python benchmarks/public_data.py hypothyroid --out runs/data/hypothyroid.csv
-	$(BIN)/steelyard compare runs/data/hypothyroid.csv --target diagnosis --out runs/demo --force
+	$(BIN)/steelyard compare runs/data/hypothyroid.csv --target diagnosis --model linear,mlp --out runs/demo --force
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

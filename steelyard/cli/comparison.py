@@ -40,7 +40,7 @@ def compare(
         str | None,
         typer.Option(help="Names with commas between, or 'all'; see `steelyard strategies`."),
     ] = None,
-    model: Annotated[str, typer.Option(help="Models with commas between: linear, mlp, lightgbm.")] = "linear,mlp",
+    model: Annotated[str, typer.Option(help="Models with commas between.")] = "linear,lightgbm,mlp",
     cv: Annotated[int, typer.Option(help="Folds.")] = 5,
     repeats: Annotated[int, typer.Option(help="How often the folds are drawn anew.")] = 3,
     positive: Annotated[str | None, typer.Option(help="Positive class of two; default the rarer.")] = None,

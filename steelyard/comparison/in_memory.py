@@ -9,7 +9,7 @@ from typing import Any
 from steelyard.comparison.dataset import from_memory
 from steelyard.comparison.results import Result, check_folder
 from steelyard.comparison.running import run
-from steelyard.comparison.settings import DEFAULT_MODELS, settings
+from steelyard.comparison.settings import settings
 from steelyard.strategies import Strategy
 
 __all__ = ["compare"]
@@ -19,7 +19,7 @@ def compare(
     X: Any,
     y: Any,
     strategies: Iterable[str | Strategy] | None = None,
-    model: Any = DEFAULT_MODELS,
+    model: Any = "mlp",
     metric: str | None = None,
     cv: int = 5,
     repeats: int = 3,
@@ -46,8 +46,8 @@ def compare(
         Default: all but those that must equal another. "all" takes every strategy. "none", the baseline, is added
         where it is missing.
     model : name, (name, options), or a sequence of them
-        "linear", "mlp" (networks, all strategies of a fold trained by one compiled program) or "lightgbm"; default
-        linear and mlp. Options: ``("mlp", {"hidden": (64, 64), "epochs": 10})``.
+        "mlp", the default (networks, all strategies of a fold trained by one compiled program), "linear" or
+        "lightgbm". Options: ``("mlp", {"hidden": (64, 64), "epochs": 10})``.
     metric : str, optional
         What to rank by; default average_precision for two classes, balanced_accuracy for more. Tuned
         decisions maximise it if it depends on a decision, else balanced accuracy.

@@ -17,7 +17,7 @@ from steelyard.training import Model
 __all__ = ["BASELINE", "DEFAULT_MODELS", "DEFAULT_STRATEGIES", "Settings", "settings"]
 
 BASELINE = "none"
-DEFAULT_MODELS = ("linear", "mlp")
+DEFAULT_MODELS = ("linear", "lightgbm", "mlp")
 # every strategy but those that must equal another: post_hoc_logit_adjustment is prior_threshold at τ = 1, and
 # balanced_softmax is logit_adjusted
 DEFAULT_STRATEGIES = (

@@ -8,7 +8,6 @@ run stay in cache while it is trained from first step to last, and each core dri
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -275,17 +274,7 @@ def _padded(n: int) -> int:
 
 
 def _jax() -> Any:
-    """Import JAX; where this is its first import, one thread to an operation.
-
-    A product of a small network is too little work for several threads: waiting for a busy core costs more than
-    it saves, and the cores are used by several runs at a time instead.
-    """
-    if "jax" not in sys.modules:
-        flags = os.environ.get("XLA_FLAGS", "")
-        if "xla_cpu_multi_thread_eigen" not in flags:
-            os.environ["XLA_FLAGS"] = (
-                f"{flags} --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1".strip()
-            )
+    """Import JAX, and let it know losses."""
     try:
         import jax
         import optax  # noqa: F401
