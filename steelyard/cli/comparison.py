@@ -79,13 +79,20 @@ def compare(
     )
     with _progress() as bar:
         task = bar.add_task("reading", total=None)
-        result = run(
-            dataset,
-            asked,
-            lambda done, total, name: bar.update(task, completed=done, total=total, description=escape(name)),
-            folder,
-        )
-    paths = result.save(folder)
+        try:
+            result = run(
+                dataset,
+                asked,
+                lambda done, total, name: bar.update(task, completed=done, total=total, description=escape(name)),
+                folder,
+            )
+            bar.update(task, description="the best, on all rows")
+            paths = result.save(folder)
+        except KeyboardInterrupt:
+            bar.stop()
+            where = escape(str(folder))
+            console.err.print(f"stopped; what is finished is in {where}: --resume goes on with it", soft_wrap=True)
+            raise typer.Exit(130) from None
     content = result.to_dict()
     for name in content["settings"]["models"]:
         console.out.print(_table(content, name))

@@ -80,3 +80,16 @@ def test_kill_9_loses_no_finished_work(tmp_path):
         assert len(journal.finished()) >= finished + 1
         for fold in range(finished + 1):
             assert (journal.get("linear", 0, fold)["none"][1]["proba"] == fold).all()
+
+
+def test_a_full_disk_is_said_and_loses_nothing(tmp_path):
+    with Journal(tmp_path / FILE, ABOUT) as journal:
+        journal.add("linear", 0, 0, work(0.1))
+        # SQLite's own limit gives the error that a full disk gives
+        pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
+        journal._connection.execute(f"PRAGMA max_page_count = {pages}")
+        noise = np.random.default_rng(0).normal(size=20_000)
+        with pytest.raises(InputError, match=r"room and permission to write.*full.*--resume"):
+            journal.add("linear", 0, 1, {"none": ({}, {"proba": noise})})
+    with Journal(tmp_path / FILE, ABOUT) as journal:
+        assert journal.finished() == [("linear", 0, 0)]

@@ -70,3 +70,27 @@ def test_two_kills_and_two_resumes_equal_the_uninterrupted_run(tmp_path):
     changed = subprocess.run(command(data, broken, "--resume"), capture_output=True, text=True)
     assert changed.returncode == 2
     assert "the same data as when" in " ".join(changed.stderr.split())
+
+
+def test_control_c_says_how_to_go_on(tmp_path):
+    rng = np.random.default_rng(0)
+    y = rng.random(3000) < 0.1
+    data = tmp_path / "data.csv"
+    columns = {f"x{i}": rng.normal(size=3000) + 0.5 * y for i in range(12)}
+    pd.DataFrame(columns | {"y": np.where(y, "ill", "well")}).to_csv(data, index=False)
+    process = subprocess.Popen(
+        command(data, tmp_path / "out"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a test runner in the background of a shell would hand down an ignored signal
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    until = time.monotonic() + 120
+    while finished(tmp_path / "out" / "journal.sqlite") < 1 and time.monotonic() < until:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "--resume goes on with it" in said
+    assert "Traceback" not in said
