@@ -9,7 +9,7 @@ import typer
 import steelyard
 from steelyard.cli import comparison, console, listings
 from steelyard.cli.prediction import predict
-from steelyard.cli.weights import weights
+from steelyard.cli.weighting import weights
 
 __all__ = ["app"]
 

@@ -8,7 +8,7 @@ import pytest
 typer = pytest.importorskip("typer")
 from typer.testing import CliRunner  # noqa: E402
 
-from steelyard.cli.weights import weights  # noqa: E402
+from steelyard.cli.weighting import weights  # noqa: E402
 
 app = typer.Typer()
 app.command()(weights)
