@@ -78,13 +78,14 @@ def test_control_c_says_how_to_go_on(tmp_path):
     data = tmp_path / "data.csv"
     columns = {f"x{i}": rng.normal(size=3000) + 0.5 * y for i in range(12)}
     pd.DataFrame(columns | {"y": np.where(y, "ill", "well")}).to_csv(data, index=False)
+    # a test runner in the background of a shell would hand down an ignored signal
+    listening = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from steelyard.__main__ import main; sys.argv[0] = 'steelyard'; main()"
+    )
+    _, _, _, *arguments = command(data, tmp_path / "out")
     process = subprocess.Popen(
-        command(data, tmp_path / "out"),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        # a test runner in the background of a shell would hand down an ignored signal
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        [sys.executable, "-c", listening, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     until = time.monotonic() + 120
     while finished(tmp_path / "out" / "journal.sqlite") < 1 and time.monotonic() < until:
