@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,10 @@ class Dataset:
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of names, values and labels as they are used: the same from CSV and from Parquet."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         digest = hashlib.sha256()
         for name in self.features.frame.columns:
             column = self.features.frame[name].to_numpy()

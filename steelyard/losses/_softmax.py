@@ -76,8 +76,12 @@ def _gap_of_index(xp: ModuleType, at: Layout, p: Parameters) -> tuple[Tensor, Te
         a = a + _rows(xp, p.pairwise_offset, y)
     gap = xp.gap(a, y)
     if p.margin is not None:
-        gap = gap + (p.margin if len(p.margin.shape) == 0 else xp.lookup(p.margin, y))
+        gap = gap + _margin_of(xp, p.margin, y)
     return a, gap
+
+
+def _margin_of(xp: ModuleType, margin: Tensor, y: Tensor) -> Tensor:
+    return margin if len(margin.shape) == 0 else xp.lookup(margin, y)
 
 
 def _gradient_index(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> Tensor:
@@ -92,7 +96,8 @@ def _gradient_index(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -
     # −log q_j = n − (a_j − a_y + m): the sums of the gap in its order, so that their roundings cancel at large logits
     lead = a - xp.expand_dims(xp.pick(a, y), 1)
     if p.margin is not None:
-        lead = lead + (p.margin if len(p.margin.shape) == 0 else xp.expand_dims(xp.lookup(p.margin, y), 1))
+        margin = _margin_of(xp, p.margin, y)
+        lead = lead + (margin if len(margin.shape) == 0 else xp.expand_dims(margin, 1))
     g = xp.place(xp.exp(lead - xp.expand_dims(n, 1)), y, -xp.sigmoid(gap))
     return g if size is None else xp.expand_dims(size, 1) * g
 
@@ -158,12 +163,7 @@ def _dense(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> _Dense:
         a = a - column(xp, p.margin, z) * t
     if p.pairwise_offset is not None:
         a = a + xp.contract(t, p.pairwise_offset)
-    top = xp.argmax(a)
-    a_top = xp.pick(a, top)
-    gap = xp.gap(a, top)
-    tail = xp.softplus(gap)
-    # the largest class is placed by itself: the gradient of a_top − a_top is 1 − 1, in which a small slope drowns
-    nll = xp.place((xp.expand_dims(a_top, 1) - a) + xp.expand_dims(tail, 1), top, tail)
+    top, gap, _, nll = _negative_log(xp, a)
     log_u = None
     if p.gamma is not None:
         # for every class but the largest q ≤ 1/2, and the direct formula is exact
@@ -171,6 +171,16 @@ def _dense(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> _Dense:
     b, weight = _coefficients(xp, z, t, p, weight_by, at.n_classes)
     cost = None if p.cost_matrix is None else p.cost_coefficient * xp.contract(t, p.cost_matrix)
     return _Dense(nll, log_u, b, weight, cost)
+
+
+def _negative_log(xp: ModuleType, a: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the largest class, log Σ of the others − its logit, its lead a_top − a_c, and n_c = −log q_c."""
+    top = xp.argmax(a)
+    gap = xp.gap(a, top)
+    tail = xp.softplus(gap)
+    lead = xp.expand_dims(xp.pick(a, top), 1) - a
+    # the largest class is placed by itself: the gradient of a_top − a_top is 1 − 1, in which a small slope drowns
+    return top, gap, lead, xp.place(lead + xp.expand_dims(tail, 1), top, tail)
 
 
 def _coefficients(
@@ -289,13 +299,10 @@ def posterior(xp: ModuleType, z: Tensor, p: Parameters, weight_by: str) -> Tenso
     if p.pairwise_offset is not None or p.label_smoothing is not None:
         return _posterior_solved(xp, z, p, weight_by, n_classes)
     a = _adjusted(xp, z, p)
-    top = xp.argmax(a)
-    a_top = xp.pick(a, top)
-    gap = xp.gap(a, top)
-    nll = (xp.expand_dims(a_top, 1) - a) + xp.expand_dims(xp.softplus(gap), 1)
+    top, gap, lead, nll = _negative_log(xp, a)
     others = xp.place(nll, top, 1.0)
     d = xp.place(others + xp.log1p(-xp.exp(-others)), top, gap)
-    log_eta = 2.0 * (a - xp.expand_dims(a_top, 1))
+    log_eta = -2.0 * lead
     if p.margin is not None:
         d, log_eta = d + p.margin, log_eta - p.margin
     log_eta = log_eta + xp.softplus(d)

@@ -11,7 +11,7 @@ import numpy as np
 from steelyard import _ops
 from steelyard.errors import InputError, one_of
 from steelyard.losses import checks
-from steelyard.losses.layout import Layout, arrange, broadcast_weight, per_row, plain_shape
+from steelyard.losses.layout import Layout, arrange, broadcast_weight, held, per_row, plain_shape
 from steelyard.losses.parameters import Parameter, filled, is_array_of_ours, read
 from steelyard.losses.reduction import REDUCTIONS, check_denominator, mean
 
@@ -254,7 +254,9 @@ class Loss:
         z = logits if hasattr(logits, "dtype") else xp.asarray(logits)
         at = arrange(xp, z, targets, class_axis, self.ignore_index, self.dense_targets)
         if xp.concrete(at.logits):
-            checks.before(xp, self, z, targets, None, class_axis)
+            checks.target_range(xp, self, at)
+            if not checks.all_finite(xp, at.logits):
+                checks.before(xp, self, z, targets, None, class_axis)
         out = formula(xp, at, self._constants(xp, z))
         if at.keep is not None:
             whole_row = len(at.keep.shape) < len(out.shape)
@@ -270,9 +272,7 @@ class Loss:
 
     def _constants(self, xp: ModuleType, logits: Tensor) -> Any:
         """Return the parameters in the dtype of the arithmetic, kept from call to call where that is safe."""
-        like = logits if hasattr(logits, "dtype") else xp.asarray(logits)
-        if hasattr(like, "value") and type(like).__module__.startswith("keras"):
-            like = like.value
+        like = held(logits if hasattr(logits, "dtype") else xp.asarray(logits))
         dtype = xp.compute_dtype(like)
         if not xp.constants_outlive_call(like):
             return self._converted(xp, like, dtype)

@@ -18,7 +18,7 @@ from steelyard.losses.layout import Layout, arrange, plain_shape
 if TYPE_CHECKING:
     from steelyard.losses.base import Loss
 
-__all__ = ["after", "before", "call_weight", "explain", "number_of_classes", "target_range"]
+__all__ = ["after", "all_finite", "before", "call_weight", "explain", "number_of_classes", "target_range"]
 
 Tensor = Any
 
@@ -127,6 +127,12 @@ def _smallest(xp: ModuleType, x: Any) -> float:
         return float(x.min())
     # in JAX an operation would be traced where the array itself is not: data that a jitted function closes over
     return float(np.min(xp.to_numpy(x)))
+
+
+def all_finite(xp: ModuleType, logits: Tensor) -> bool:
+    """Whether all logits are finite, by their sum: one pass, and a sum that overflows only asks for a closer look."""
+    with np.errstate(all="ignore"):  # ∞ − ∞ is what is looked for
+        return isfinite(xp.item(xp.total(logits)))
 
 
 def before(

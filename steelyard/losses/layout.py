@@ -33,6 +33,11 @@ def plain_shape(x: Tensor) -> tuple[Any, ...]:
     return tuple(x.shape)
 
 
+def held(x: Any) -> Any:
+    """Return what a Keras variable holds, and anything else as it is."""
+    return x.value if hasattr(x, "value") and type(x).__module__.startswith("keras") else x
+
+
 def _axis(class_axis: int, ndim: int) -> int:
     if ndim == 1:
         return 0
@@ -90,8 +95,7 @@ def arrange(
         Shapes that do not fit, or class indices that are not integers.
     """
     z = logits if hasattr(logits, "shape") and hasattr(logits, "dtype") else xp.asarray(logits)
-    if hasattr(z, "value") and type(z).__module__.startswith("keras"):
-        z = z.value
+    z = held(z)
     if not hasattr(targets, "shape"):
         targets = xp.asarray(targets)
     ndim = len(z.shape)

@@ -78,7 +78,7 @@ class _Rows:
     def __init__(self, X: NDArray[Any], y: Labels, point: Point, state: int) -> None:
         self.X, self.y = X, y
         self.weight: Floats | None = None
-        generator = np.random.default_rng([state, 2])
+        generator = networks.drawing(state)
         if point.sampler == sampling.SYNTHETIC:
             made, labels = sampling.smote(X, y, generator)
             self.X, self.y = np.concatenate([X, made]), np.concatenate([y, labels])

@@ -13,11 +13,16 @@ from steelyard.strategies import Point
 from steelyard.training import mlp
 from steelyard.training.batches import shuffled
 
-__all__ = ["fit_points"]
+__all__ = ["drawing", "fit_points"]
 
 # one stream of random numbers per purpose, all from the seed of the fold: the strategies that are in or out of a
 # comparison change nothing for the others
 _INITIAL, _ORDER, _DRAW = 0, 1, 2
+
+
+def drawing(state: int) -> np.random.Generator:
+    """Return the generator of the rows that a sampler draws or makes: the same for every model of a fold."""
+    return np.random.default_rng([state, _DRAW])
 
 
 def fit_points(
@@ -40,7 +45,7 @@ def fit_points(
     streams: dict[str | None, Any] = {}
     failed: dict[str | None, Exception] = {}
     for name in dict.fromkeys(p.sampler for p in points):
-        draw, order = np.random.default_rng([state, _DRAW]), np.random.default_rng([state, _ORDER])
+        draw, order = drawing(state), np.random.default_rng([state, _ORDER])
         try:
             if name == sampling.BATCHES:
                 streams[name] = sampling.balanced_batches(y, steps, batch, order)
