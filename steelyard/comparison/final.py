@@ -16,7 +16,7 @@ from steelyard.comparison.folds import Split
 from steelyard.comparison.new_rows import Columns, learned
 from steelyard.comparison.preprocessing import preprocessor
 from steelyard.comparison.settings import Settings
-from steelyard.decisions import PriorPlugIn, prior_shift
+from steelyard.decisions import PlugIn, prior_shift
 from steelyard.errors import InputError
 from steelyard.strategies import Point, Strategy
 from steelyard.training import Fitted, Model
@@ -47,7 +47,7 @@ class Final:
         What the strategy came to on all rows.
     parameters : mapping of str to float
         Of the strategy.
-    rule : Threshold, PriorPlugIn or None
+    rule : Threshold, PlugIn or None
         The tuned decision; None: the strategy's own.
     counts : ClassCounts
         Of the rows that it was trained on.
@@ -86,7 +86,7 @@ class Final:
             scale = point.last_loss.parameters["logit_scale"]
             logits = logits + (np.log(priors) - np.log(point.priors)) / (1.0 if scale is None else scale)
             point = replace(point, priors=priors)
-            if isinstance(rule, PriorPlugIn):
+            if isinstance(rule, PlugIn):
                 rule = replace(rule, priors=tuple(priors.tolist()))
         labels = point.decide(logits) if rule is None else np.asarray(rule(proba), np.int64)
         return labels, proba

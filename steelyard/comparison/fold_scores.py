@@ -18,7 +18,7 @@ from steelyard.comparison.dataset import Dataset
 from steelyard.comparison.folds import Split, inner_splits, seed
 from steelyard.comparison.preprocessing import preprocessor
 from steelyard.comparison.settings import Settings
-from steelyard.decisions import best_prior_exponent, best_threshold
+from steelyard.decisions import best_rule
 from steelyard.strategies import Point, Strategy
 from steelyard.training import Fitted, Model
 from steelyard.weights import ClassCounts
@@ -227,8 +227,4 @@ def tuned_rule(dataset: Dataset, settings: Settings, proba: Floats, y: Ints) -> 
     """Return the decision that is best on out-of-fold probabilities: a threshold, or a power of the priors."""
     target = dataset.target
     metric = metrics.get(settings.decision_metric, target.counts.classes, target.positive)
-    of_confusion: Any = metric.of_confusion
-    if target.positive is not None:
-        return best_threshold(proba, y, of_confusion, target.positive, metric.greater_is_better)
-    priors = ClassCounts.from_labels(y, classes=range(target.counts.n_classes)).priors
-    return best_prior_exponent(proba, y, priors, of_confusion, metric.greater_is_better)
+    return best_rule(proba, y, metric, target.positive)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steelyard.decisions import PriorPlugIn, Threshold, best_prior_exponent, best_threshold
+from steelyard.decisions import PlugIn, Threshold, best_prior_exponent, best_threshold
 from steelyard.errors import InputError
 from steelyard.metrics import confusion
 
@@ -74,7 +74,7 @@ def test_the_prior_exponent_recovers_what_balanced_accuracy_needs():
     proba = joint / joint.sum(1, keepdims=True)
     rule = best_prior_exponent(proba, y, priors, confusion.balanced_accuracy)
     assert rule.tau == pytest.approx(1.0, abs=0.2)
-    assert PriorPlugIn(0.0, tuple(priors))(proba).tolist() == proba.argmax(1).tolist()
+    assert PlugIn(0.0, tuple(priors))(proba).tolist() == proba.argmax(1).tolist()
 
 
 @pytest.mark.parametrize(
