@@ -68,10 +68,32 @@ SETS: dict[str, Callable[[Path], Table]] = {
         root / "hypothyroid" / "hypothyroid.names.txt",
         target="diagnosis",
     ),
+    # more than two classes
     "page-blocks-multi": _keel("page-blocks", "page-blocks.dat"),
+    "car-multi": _keel("car", "car.dat"),
+    "kr-vs-k-multi": _keel("kr-vs-k", "kr-vs-k.dat"),
+    **{name: _keel(name, f"{name}.dat") for name in ("balance", "contraceptive", "dermatology", "newthyroid")},
+    "cleveland-grade": _keel("cleveland", "cleveland.dat"),
+    # two
     **{
         name: _keel(name, f"{name}.dat")
-        for name in ("page-blocks0", "abalone19", "ecoli3", "winequality-red-4", "car-good")
+        for name in (
+            "page-blocks0",
+            "abalone19",
+            "abalone9-18",
+            "abalone-17_vs_7-8-9-10",
+            "ecoli3",
+            "ecoli4",
+            "glass2",
+            "winequality-red-4",
+            "winequality-red-8_vs_6",
+            "car-good",
+            "flare-F",
+            "poker-8-9_vs_5",
+            "vehicle0",
+            "yeast4",
+            "yeast6",
+        )
     },
 }
 
