@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from steelyard import decisions, losses, strategies
     from steelyard.comparison import compare
     from steelyard.comparison.stored import load
+    from steelyard.comparison.tuned import tune
     from steelyard.losses.explanation import explain
     from steelyard.weights import ClassCounts, class_weight, class_weight_names
 
@@ -25,6 +26,7 @@ _HOME = {
     "explain": "steelyard.losses.explanation",
     "compare": "steelyard.comparison",
     "load": "steelyard.comparison.stored",
+    "tune": "steelyard.comparison.tuned",
 }
 _MODULES = ("losses", "decisions", "strategies", "torch", "keras", "tensorflow", "jax", "boosting")
 
@@ -38,6 +40,7 @@ __all__ = [
     "load",
     "losses",
     "strategies",
+    "tune",
 ]
 
 

@@ -8,7 +8,9 @@ import typer
 
 import steelyard
 from steelyard.cli import comparison, console, listings
+from steelyard.cli.decision import decide
 from steelyard.cli.prediction import predict
+from steelyard.cli.tuning import tune
 from steelyard.cli.weighting import weights
 
 __all__ = ["app"]
@@ -40,6 +42,8 @@ def _steelyard(
 
 
 app.command()(comparison.compare)
+app.command()(tune)
+app.command()(decide)
 app.command()(predict)
 app.command()(weights)
 app.command()(comparison.report)

@@ -26,6 +26,8 @@ Examples:
   steelyard compare data.csv --target y --out runs/y --resume
 
   steelyard compare data.csv --target y --metric "precision@recall>=0.95" --positive sick --out runs/sick
+
+  steelyard compare data.csv --target y --costs costs.csv
 """
 
 
@@ -34,7 +36,14 @@ def compare(
     target: Annotated[str, typer.Option(help="Column of the labels.")],
     metric: Annotated[
         str | None,
-        typer.Option(help="What to rank by; default average_precision for two classes, balanced_accuracy for more."),
+        typer.Option(
+            help="What to rank by; default expected_cost with --costs, else average_precision for two classes, "
+            "balanced_accuracy for more."
+        ),
+    ] = None,
+    costs: Annotated[
+        Path | None,
+        typer.Option(help="What mistakes cost: CSV (rows truth, columns label) or YAML (truth: label: cost)."),
     ] = None,
     strategies: Annotated[
         str | None,
@@ -76,6 +85,7 @@ def compare(
         seed,
         decisions,
         names={"data": data.name, "target": target},
+        costs=costs,
     )
     with _progress() as bar:
         task = bar.add_task("reading", total=None)
@@ -94,6 +104,9 @@ def compare(
             console.err.print(f"stopped; what is finished is in {where}: --resume goes on with it", soft_wrap=True)
             raise typer.Exit(130) from None
     content = result.to_dict()
+    if asked.costs is not None:
+        positive = content["settings"]["positive"]
+        console.out.print(escape(asked.costs.describe(dataset.target.counts, positive)), soft_wrap=True)
     for name in content["settings"]["models"]:
         console.out.print(_table(content, name))
     _print_rest(content)
@@ -135,7 +148,8 @@ def _table(content: dict[str, Any], model: str) -> Table:
     table = Table(names, title=f"{escape(settings['data'])}, {model}: mean over folds, 95 % interval, verdict")
     for metric, decision in columns:
         tuned = "\n(tuned decision)" if decision == "tuned" else ""
-        table.add_column(escape(metric) + tuned)
+        lower = "\n(lower is better)" if metric == "expected_cost" else ""
+        table.add_column(escape(metric) + tuned + lower)
     for name in settings["strategies"]:
         found = [rows.get((name, *c)) for c in columns]
         if found[0] is None:  # skipped

@@ -48,6 +48,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
     random_state : int
     model_options, strategy_parameters : mapping, optional
         What is not the default.
+    costs : array-like of shape (C, C), mapping, `Costs` or path, optional
+        What mistakes cost, for a rule that is tuned for expected_cost.
 
     Attributes
     ----------
@@ -91,6 +93,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         random_state: int = 0,
         model_options: Mapping[str, Any] | None = None,
         strategy_parameters: Mapping[str, float] | None = None,
+        costs: Any = None,
     ) -> None:
         self.model = model
         self.strategy = strategy
@@ -101,6 +104,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.model_options = model_options
         self.strategy_parameters = strategy_parameters
+        self.costs = costs
 
     def fit(self, X: Any, y: Any) -> Classifier:
         """Train on all rows.
@@ -129,6 +133,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
             self.metric,
             cv=2,
             random_state=self.random_state,
+            costs=self.costs,
         )
         return self._take(fit_final(dataset, asked, self.model, self.strategy, self.decision))
 
@@ -257,6 +262,7 @@ def trained(
         random_state=random_state,
         model_options=dict(final.kind.options) or None,
         strategy_parameters=dict(final.parameters) or None,
+        costs=final.costs,
     )
     return classifier._take(final, version)
 

@@ -17,6 +17,7 @@ from steelyard.comparison.new_rows import Columns, learned
 from steelyard.comparison.preprocessing import preprocessor
 from steelyard.comparison.settings import Settings
 from steelyard.decisions import PlugIn, prior_shift
+from steelyard.decisions.stated_costs import Costs
 from steelyard.errors import InputError
 from steelyard.strategies import Point, Strategy
 from steelyard.training import Fitted, Model
@@ -57,6 +58,8 @@ class Final:
         Whether whole numbers among the labels came as floats.
     trouble : str or None
         Why the fit should be read with care.
+    costs : Costs or None
+        What mistakes cost, where the comparison was told.
     """
 
     columns: Columns
@@ -69,6 +72,7 @@ class Final:
     positive: int | None
     floats: bool
     trouble: str | None
+    costs: Costs | None = None
 
     def predictions(self, matrix: Floats, priors: Floats | None = None) -> tuple[Ints, Floats]:
         """Return class indices of shape (n,), and probabilities of shape (n, C).
@@ -121,10 +125,11 @@ def fit_final(dataset: Dataset, settings: Settings, model: str, strategy: str, d
     chosen = next(s for s in settings.strategies if s.name == strategy)
     every = np.arange(dataset.rows)
     split = Split(_REPEAT, 0, every, every[:1])  # one row is scored, and not looked at
-    fold = PreparedFold(dataset, replace(settings, tuned=decision == "tuned"), split)
+    fold = PreparedFold(dataset, replace(settings, tuned=decision == "tuned", strategies=(chosen,)), split)
     transformer = preprocessor(dataset.features, dataset.rows).fit(dataset.features.frame)
     columns = learned(transformer, dataset.features)
     with threadpool_limits(1):
+        chosen = fold.settled(kind, chosen)
         point = training.resolve(kind, chosen, fold.counts(fold.outer.y))
         fitted = _fit(fold, kind, fold.outer, point, fold.state())
         rule = _rule(fold, kind, chosen, fitted) if decision == "tuned" else None
@@ -139,6 +144,7 @@ def fit_final(dataset: Dataset, settings: Settings, model: str, strategy: str, d
             positive=dataset.target.positive,
             floats=dataset.target.floats,
             trouble=fitted.trouble,
+            costs=settings.costs,
         )
         if not np.isfinite(final.predictions(fold.outer.train)[1]).all():
             raise InputError("a model with finite probabilities", "NaN or infinite ones", "its training diverged.")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard import metrics, training
+from steelyard import training
 from steelyard.comparison.dataset import Dataset
 from steelyard.comparison.folds import Split, inner_splits, seed
 from steelyard.comparison.preprocessing import preprocessor
@@ -21,6 +21,9 @@ from steelyard.comparison.settings import Settings
 from steelyard.decisions import best_rule
 from steelyard.strategies import Point, Strategy
 from steelyard.training import Fitted, Model
+from steelyard.tuning import retraining
+from steelyard.tuning.objectives import Objective
+from steelyard.tuning.tasks import Part, Task
 from steelyard.weights import ClassCounts
 
 __all__ = ["Failure", "PreparedFold", "Scores", "score_fold", "tuned_rule"]
@@ -104,7 +107,7 @@ class PreparedFold:
         self.n_classes = dataset.target.counts.n_classes
         self.outer = _prepared(dataset, split.train, split.test)
         self.inner: list[tuple[NDArray[np.intp], _Rows]] = []
-        if settings.tuned:
+        if settings.tuned or any(s.needs_inner for s in settings.strategies):
             self.inner = [
                 (held_out, _prepared(dataset, split.train[kept], split.train[held_out]))
                 for kept, held_out in inner_splits(self.outer.y, split, settings.random_state)
@@ -117,6 +120,28 @@ class PreparedFold:
     def counts(self, y: Ints) -> ClassCounts:
         """Return the counts of the labels of some rows, absent classes kept."""
         return ClassCounts.from_labels(y, classes=range(self.n_classes))
+
+    def task(self, name: str, test: bool = True) -> Task:
+        """Return the fold as a search sees it: without the labels of its test rows, or without these rows."""
+        outer, none = self.outer, slice(None if test else 0)
+        return Task(
+            name,
+            Part(outer.train, outer.y, outer.score[none], self.state()),
+            tuple(
+                (held_out, Part(rows.train, rows.y, rows.score, self.state(place)))
+                for place, (held_out, rows) in enumerate(self.inner, start=1)
+            ),
+            self.n_classes,
+        )
+
+    def settled(self, model: Model, strategy: Strategy) -> Strategy:
+        """Return the strategy with its numbers found, where it takes held-out scores of the training fold to do so."""
+        if not strategy.needs_inner:
+            return strategy
+        target = self.dataset.target
+        metric = self.settings.measure(self.settings.decision_metric, target)
+        objective = Objective(metric, self.n_classes, target.positive, "default")
+        return retraining.settled(strategy, model, self.task(strategy.name, test=False), objective)
 
 
 def score_fold(fold: PreparedFold, model: Model, strategies: Sequence[Strategy]) -> list[Scores | Failure]:
@@ -136,16 +161,18 @@ def score_fold(fold: PreparedFold, model: Model, strategies: Sequence[Strategy])
     outcomes: dict[str, Scores | Failure] = {}
     points: dict[str, Point] = {}
     counts = fold.counts(fold.outer.y)
+    by_name: dict[str, Strategy] = {}
     for strategy in strategies:
         try:
-            points[strategy.name] = training.resolve(model, strategy, counts)
+            by_name[strategy.name] = fold.settled(model, strategy)
+            points[strategy.name] = training.resolve(model, by_name[strategy.name], counts)
         except Exception as error:  # a strategy that fails is reported as skipped; the others go on
             outcomes[strategy.name] = _failure(model, strategy.name, error)
     # strategies that train the same model share the fit
     distinct = {point.training_key: point for point in points.values()}
     fits = _fits(fold, model, distinct, fold.outer, fold.state(), {})
-    by_name = {s.name: s for s in strategies}
-    rules = _rules(fold, model, {k: by_name[p.strategy] for k, p in distinct.items()}, fits) if fold.inner else {}
+    tuned = fold.settings.tuned and fold.inner
+    rules = _rules(fold, model, {k: by_name[p.strategy] for k, p in distinct.items()}, fits) if tuned else {}
     for name, point in points.items():
         key = point.training_key
         try:
@@ -226,5 +253,4 @@ def _rules(
 def tuned_rule(dataset: Dataset, settings: Settings, proba: Floats, y: Ints) -> Rule:
     """Return the decision that is best on out-of-fold probabilities: a threshold, or a power of the priors."""
     target = dataset.target
-    metric = metrics.get(settings.decision_metric, target.counts.classes, target.positive)
-    return best_rule(proba, y, metric, target.positive)
+    return best_rule(proba, y, settings.measure(settings.decision_metric, target), target.positive)

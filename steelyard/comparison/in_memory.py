@@ -28,6 +28,7 @@ def compare(
     out: str | Path | None = None,
     positive: Any = None,
     resume: bool = False,
+    costs: Any = None,
 ) -> Result:
     """Say which strategy helps on these data, and how sure that is.
 
@@ -49,8 +50,9 @@ def compare(
         "mlp", the default (networks, all strategies of a fold trained by one compiled program), "linear" or
         "lightgbm". Options: ``("mlp", {"hidden": (64, 64), "epochs": 10})``.
     metric : str, optional
-        What to rank by; default average_precision for two classes, balanced_accuracy for more. Tuned
-        decisions maximise it if it depends on a decision, else balanced accuracy.
+        What to rank by; default expected_cost (lower is better) with `costs`, else average_precision for two classes,
+        balanced_accuracy for more. Tuned decisions are best for it if it depends on a decision; else for
+        expected_cost with `costs`, and for balanced accuracy without.
     cv, repeats : int
         Folds and repeats; default 5 and 3.
     random_state : int
@@ -64,6 +66,9 @@ def compare(
         The positive class of two; default the rarer one (the last of the sorted labels on a tie).
     resume : bool
         Go on with the journal in `out`, if there is one. Default False.
+    costs : array-like of shape (C, C), mapping, `Costs` or path, optional
+        What mistakes cost: a matrix [truth, label] in the order of the sorted classes, truth → label → cost by name, or
+        a file (`sy.decisions.read_costs`). The same for every row.
 
     Returns
     -------
@@ -89,7 +94,7 @@ def compare(
     if out is not None:
         check_folder(out, resume=resume)
     dataset = from_memory(X, y, positive)
-    asked = settings(dataset.target, strategies, model, metric, cv, repeats, random_state, decisions)
+    asked = settings(dataset.target, strategies, model, metric, cv, repeats, random_state, decisions, costs=costs)
     result = run(dataset, asked, folder=out)
     if out is not None:
         result.save(out)

@@ -27,8 +27,9 @@ def scored_metrics(dataset: Dataset, settings: Settings) -> tuple[Metric, ...]:
     target = dataset.target
     classes = target.counts.classes
     standard = metrics.standard_names(classes if len(classes) <= 50 else ())
-    wanted = dict.fromkeys((settings.metric, settings.decision_metric, *standard))
-    return tuple(metrics.get(name, classes, target.positive, target.counts.priors) for name in wanted)
+    costly = () if settings.costs is None else ("expected_cost",)
+    wanted = dict.fromkeys((settings.metric, settings.decision_metric, *costly, *standard))
+    return tuple(settings.measure(name, target) for name in wanted)
 
 
 def fold_metrics(scores: Scores, y: NDArray[np.int64], wanted: Iterable[Metric]) -> dict[str, float]:

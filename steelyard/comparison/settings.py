@@ -10,7 +10,10 @@ import numpy as np
 
 from steelyard import metrics, strategies, training
 from steelyard.comparison.target import Target, check_folds
+from steelyard.decisions.cost_files import as_costs
+from steelyard.decisions.stated_costs import Costs
 from steelyard.errors import InputError, one_of
+from steelyard.metrics import Metric
 from steelyard.strategies import Strategy
 from steelyard.training import Model
 
@@ -40,6 +43,7 @@ DEFAULT_STRATEGIES = (
     "balanced_batches",
 )
 _DECISION_METRIC = "balanced_accuracy"
+_COST_METRIC = "expected_cost"
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,15 @@ class Settings:
     metric : str
         What strategies are ranked by.
     decision_metric : str
-        What tuned decisions maximise: `metric` if it depends on a decision, else balanced accuracy.
+        What tuned decisions are best for: `metric` if it depends on a decision; else, with costs, expected_cost, and
+        without, balanced accuracy.
     cv, repeats, random_state : int
     tuned : bool
         Whether decisions are tuned, beside the strategy's own.
     names : mapping of str to str
         What the user called the data and the target, for the report.
+    costs : Costs or None
+        What mistakes cost, in the order of the classes.
     """
 
     strategies: tuple[Strategy, ...]
@@ -71,6 +78,13 @@ class Settings:
     random_state: int
     tuned: bool
     names: Mapping[str, str]
+    costs: Costs | None = None
+
+    def measure(self, name: str, target: Target) -> Metric:
+        """Return the metric called `name`, knowing the classes, their shares and the costs."""
+        matrix = None if self.costs is None else self.costs.matrix
+        counts = target.counts
+        return metrics.get(name, counts.classes, target.positive, counts.priors, matrix)
 
     def to_dict(self, target: Target) -> dict[str, Any]:
         """Return the part `settings` of results.json."""
@@ -88,6 +102,7 @@ class Settings:
             "cv": self.cv,
             "repeats": self.repeats,
             "random_state": self.random_state,
+            "costs": None if self.costs is None else self.costs.matrix.tolist(),
         }
 
 
@@ -101,6 +116,7 @@ def settings(
     random_state: int = 0,
     decisions: str = "both",
     names: Mapping[str, str] | None = None,
+    costs: Any = None,
 ) -> Settings:
     """Check a request against the labels that it is about.
 
@@ -112,7 +128,7 @@ def settings(
     model : name, (name, options), `Model`, or a sequence of them
         Of `steelyard.training.names()`.
     metric : str, optional
-        Default average_precision for two classes, balanced_accuracy for more.
+        Default expected_cost where there are costs, else average_precision for two classes, balanced_accuracy for more.
     cv : int
         Folds, at least 2.
     repeats : int
@@ -123,6 +139,8 @@ def settings(
         Whether every strategy is also scored with a decision tuned inside the training fold.
     names : mapping, optional
         What to call the data and the target in the report.
+    costs : array-like of shape (C, C), mapping by name, `Costs`, or path of a file, optional
+        What mistakes cost; see `steelyard.decisions.cost_files.as_costs`.
 
     Returns
     -------
@@ -139,20 +157,39 @@ def settings(
     _whole("random_state", random_state, 0)
     check_folds(target.counts, cv)
     classes = target.counts.classes
+    stated = None if costs is None else _same_for_all(as_costs(costs, classes))
     if metric is None:
-        metric = "average_precision" if len(classes) == 2 else "balanced_accuracy"
-    kind = metrics.get(metric, classes, target.positive).kind
+        plain = "average_precision" if len(classes) == 2 else "balanced_accuracy"
+        metric = plain if stated is None else _COST_METRIC
+    if metric == _COST_METRIC and stated is None:
+        raise InputError(
+            f"costs for the metric '{metric}'", "none", "give costs= (--costs FILE), or choose another metric."
+        )
+    kind = metrics.get(metric, classes, target.positive, None, None if stated is None else stated.matrix).kind
+    deciding = _DECISION_METRIC if stated is None else _COST_METRIC
     return Settings(
         strategies=_chosen(strategies),
         models=_models(model),
         metric=metric,
-        decision_metric=metric if kind == "label" else _DECISION_METRIC,
+        decision_metric=metric if kind == "label" else deciding,
         cv=cv,
         repeats=repeats,
         random_state=random_state,
         tuned=decisions == "both",
         names=dict(names or {}),
+        costs=stated,
     )
+
+
+def _same_for_all(costs: Costs) -> Costs:
+    if costs.columns:
+        raise InputError(
+            "costs that are the same for every row, to compare strategies by",
+            f"the column {costs.columns[0]!r}",
+            "costs per row go with the decision: sy.decisions.min_cost(proba, costs.for_rows(table)); "
+            "here give a typical cost, and drop the column from the table if it is no feature.",
+        )
+    return costs
 
 
 def _models(wanted: Any) -> tuple[Model, ...]:

@@ -27,6 +27,7 @@ from steelyard import decisions, losses, training
 from steelyard.comparison.classifier import Classifier, trained
 from steelyard.comparison.final import Final
 from steelyard.comparison.new_rows import Columns
+from steelyard.decisions.stated_costs import Costs
 from steelyard.errors import InputError, MissingDependencyError, one_of
 from steelyard.strategies import Point
 from steelyard.weights import ClassCounts
@@ -122,6 +123,7 @@ def _content(model: Classifier) -> dict[str, bytes]:
         "counts": final.counts.counts.tolist(),
         "positive": final.positive,
         "floats": final.floats,
+        "costs": None if final.costs is None else final.costs.matrix.tolist(),
         "target_prior": None if priors is None else priors.tolist(),
         "point": _point_as_json(final.point),
         "rule": None if final.rule is None else final.rule.to_dict(),
@@ -269,6 +271,7 @@ def _restored(content: Mapping[str, Any], files: Mapping[str, bytes]) -> Classif
         positive=content["positive"],
         floats=bool(content["floats"]),
         trouble=content["trouble"],
+        costs=None if content.get("costs") is None else Costs.from_matrix(content["costs"], classes),
     )
     prior = content["target_prior"]
     shares = None if prior is None else dict(zip(classes, prior, strict=True))

@@ -21,7 +21,8 @@ Values = Mapping[
     tuple[str, str], NDArray[np.float64]
 ]  # (strategy, metric name in runs) → one value per fold, of a model
 
-# a difference below this is what two optimisers of the same loss may differ by, whatever its p-value
+# a difference below this is what two optimisers of the same loss may differ by, whatever its p-value; costs, which have
+# a unit, are counted in the range of what a row may cost
 _RESOLUTION = 1e-4
 
 
@@ -71,12 +72,17 @@ def _compared(strategy: str, difference: Estimate, adjusted: Mapping[str, float]
     if strategy == BASELINE:
         return {"difference": None, "p_adjusted": None, "verdict": "baseline"}
     p = float(adjusted[strategy])
-    told_apart = abs(difference.mean) >= _RESOLUTION
+    told_apart = abs(difference.mean) >= _RESOLUTION * _unit(metric)
     return {
         "difference": difference.mean,
         "p_adjusted": p,
         "verdict": verdict(difference.mean, p if told_apart else 1.0, metric.greater_is_better),
     }
+
+
+def _unit(metric: Metric) -> float:
+    low, high = metric.bounds
+    return high - low if metric.name == "expected_cost" else 1.0
 
 
 def best_of(
@@ -86,7 +92,7 @@ def best_of(
     dataset: Dataset,
     settings: Settings,
 ) -> dict[str, Any]:
-    """Return the part `best` of results.json: the highest mean, corrected for having been the highest.
+    """Return the part `best` of results.json: the best mean, corrected for having been the best.
 
     Of equal means the earlier wins, the baseline first and the default decision before the tuned one: what is
     simpler needs no reason.
@@ -97,7 +103,7 @@ def best_of(
         return empty | {"estimate": None, "ci_low": None, "ci_high": None}
     sign = 1.0 if metric.greater_is_better else -1.0
     # twelve digits: equal but for rounding is equal
-    order = [round(sign * r["mean"], 12) for r in rows]
+    order = [round(sign * r["mean"] / _unit(metric), 12) for r in rows]
     winner = int(np.argmax(order))
     y = dataset.target.y
     candidates = []

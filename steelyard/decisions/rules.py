@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from steelyard.decisions.validation import checked_probabilities
 from steelyard.errors import InputError
 
-__all__ = ["IndexRule", "PlugIn", "Threshold", "from_dict"]
+__all__ = ["IndexRule", "PlugIn", "Threshold", "TopAlarms", "from_dict"]
 
 Floats = NDArray[np.float64]
 
@@ -46,6 +46,9 @@ class PlugIn:
 
     .. math:: \hat y = \arg\max_k w_k\, p_k, \qquad w_k = f_k\, \pi_k^{-\tau}
 
+    With costs it is the least expected cost under the weighted probabilities,
+    :math:`\arg\min_j \sum_k w_k p_k M[k, j]`.
+
     Attributes
     ----------
     tau : float
@@ -54,6 +57,8 @@ class PlugIn:
         Class shares of the rows that the probabilities are about.
     factors : tuple of float or None
         What each class has beyond the power of its prior; None: 1 for all.
+    cost_matrix : tuple of tuples of float, or None
+        M[truth, label]; None: every mistake costs the same.
 
     Examples
     --------
@@ -64,6 +69,7 @@ class PlugIn:
     tau: float
     priors: tuple[float, ...]
     factors: tuple[float, ...] | None = None
+    cost_matrix: tuple[tuple[float, ...], ...] | None = None
 
     @property
     def weights(self) -> Floats:
@@ -76,15 +82,49 @@ class PlugIn:
     def __call__(self, proba: ArrayLike) -> NDArray[np.int64]:
         """Return class indices of shape (n,); the first of equal ones."""
         p = checked_probabilities(proba)
-        return np.asarray((p * self.weights).argmax(1), np.int64)
+        if p.shape[1] != len(self.priors):
+            raise InputError(f"`proba` of {len(self.priors)} classes", f"{p.shape[1]} columns")
+        if self.cost_matrix is None:
+            return np.asarray((p * self.weights).argmax(1), np.int64)
+        return np.asarray((p @ (self.weights[:, None] * np.asarray(self.cost_matrix))).argmin(1), np.int64)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rule as JSON data."""
         factors = None if self.factors is None else list(self.factors)
-        return {"rule": "plug_in", "tau": self.tau, "priors": list(self.priors), "factors": factors}
+        costs = None if self.cost_matrix is None else [list(row) for row in self.cost_matrix]
+        return {"rule": "plug_in", "tau": self.tau, "priors": list(self.priors), "factors": factors, "costs": costs}
 
 
-IndexRule = Threshold | PlugIn
+@dataclass(frozen=True)
+class TopAlarms:
+    """Two classes: the positive one for the `most` rows of a batch that score highest, never more.
+
+    Of rows with equal scores at the border none is taken, so that the order of the rows says nothing.
+
+    Examples
+    --------
+    >>> TopAlarms(1)([[0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
+    array([0, 1, 0])
+    """
+
+    most: int
+    positive: int = 1
+
+    def __call__(self, proba: ArrayLike) -> NDArray[np.int64]:
+        """Return class indices of shape (n,)."""
+        score = checked_probabilities(proba)[:, self.positive]
+        if len(score) <= self.most:
+            return np.full(len(score), self.positive, np.int64)
+        # the highest score that is too many
+        border = np.partition(score, len(score) - self.most - 1)[len(score) - self.most - 1]
+        return np.where(score > border, self.positive, 1 - self.positive)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rule as JSON data."""
+        return {"rule": "top_alarms", "most": self.most, "positive": self.positive}
+
+
+IndexRule = Threshold | PlugIn | TopAlarms
 
 
 def from_dict(content: Mapping[str, Any]) -> IndexRule:
@@ -109,10 +149,13 @@ def from_dict(content: Mapping[str, Any]) -> IndexRule:
     if kind == "threshold" and content.get("positive") in (0, 1):
         return Threshold(float(content["threshold"]), int(content["positive"]))
     if kind == "plug_in":
-        factors = content.get("factors")
+        factors, costs = content.get("factors"), content.get("costs")
         return PlugIn(
             float(content["tau"]),
             tuple(float(p) for p in content["priors"]),
             None if factors is None else tuple(float(f) for f in factors),
+            None if costs is None else tuple(tuple(float(c) for c in row) for row in costs),
         )
-    raise InputError("a decision rule, 'threshold' or 'plug_in'", repr(dict(content))[:80])
+    if kind == "top_alarms" and content.get("positive") in (0, 1):
+        return TopAlarms(int(content["most"]), int(content["positive"]))
+    raise InputError("a decision rule, 'threshold', 'plug_in' or 'top_alarms'", repr(dict(content))[:80])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -40,7 +40,14 @@ class Metric:
         What a model without any knowledge reaches, where that is one number.
     greater_is_better : bool
     of_confusion : callable or None
-        For a label metric, the function of confusion matrices (..., C, C) → (...).
+        The function of confusion matrices (..., C, C) → (...) that a decision is chosen by: a label metric itself, or
+        what the decision is to raise while it keeps `floor`.
+    floor : (str, int, float) or None
+        A quantity, the index of a class and the level that a decision has to keep: ("recall", 1, 0.95).
+    cost_matrix : float64 ndarray of shape (C, C) or None
+        What expected_cost counts with.
+    ratio_of : int or None
+        The class whose F1 it is, where there are more than two.
     """
 
     name: str
@@ -51,6 +58,9 @@ class Metric:
     chance: float | None = None
     greater_is_better: bool = True
     of_confusion: Callable[[Floats], Floats] | None = None
+    floor: tuple[str, int, float] | None = None
+    cost_matrix: Floats | None = field(default=None, compare=False)
+    ratio_of: int | None = None
 
     def prepare(self, y: Ints, proba: Floats, predicted: Ints) -> OfWeights:
         """Do what does not depend on row weights once; return the metric as a function of the weights.
@@ -95,6 +105,7 @@ def _probabilistic(name: str, rows: Callable[[Floats, Ints], Floats], explanatio
     return Metric(name, "probability", explanation, (lowest, 0.0), prepare)
 
 
+_OF_CLASS = re.compile(r"(recall|precision|f1)_(.+)")
 _AT = re.compile(r"(precision|recall)(?:_(?P<label>.+))?@(precision|recall)>=(?P<level>[0-9.]+)")
 _PLAIN = (
     "average_precision",
@@ -107,7 +118,15 @@ _PLAIN = (
     "neg_log_loss",
     "neg_brier_score",
 )
-_PATTERNS = ("recall_<class>", "precision@recall>=x", "recall@precision>=x", "expected_cost")
+_PATTERNS = (
+    "f1",
+    "f1_<class>",
+    "precision_<class>",
+    "recall_<class>",
+    "precision@recall>=x",
+    "recall@precision>=x",
+    "expected_cost",
+)
 
 
 def names() -> tuple[str, ...]:
@@ -139,8 +158,9 @@ def get(
     ----------
     name : str
         scikit-learn's name where it has one: average_precision, roc_auc, balanced_accuracy, f1_macro,
-        matthews_corrcoef, neg_log_loss, neg_brier_score. Ours: g_mean, worst_recall,
-        recall_<class>, expected_cost (lower is better), precision@recall>=x, recall@precision>=x.
+        matthews_corrcoef, neg_log_loss, neg_brier_score, f1 (two classes: of the positive one). Ours: g_mean,
+        worst_recall, recall_<class>, precision_<class>, f1_<class>, expected_cost (lower is better),
+        precision@recall>=x, recall@precision>=x.
         With more than two classes, average_precision and roc_auc are means over one class against
         the rest, and the last two name their class: "precision_<class>@recall>=x".
     classes : sequence
@@ -174,8 +194,14 @@ def get(
     if plain is not None:
         return plain
     labels = [str(c) for c in classes]
-    if name.startswith("recall_") and "@" not in name:
-        return _recall_of(name, name.removeprefix("recall_"), labels)
+    if name == "f1":
+        if n > 2:
+            raise InputError(f"a class in `f1`, as there are {n}", "none", f"f1_macro, or f1_{labels[-1]}.")
+        return _of_class("f1", "f1", rank[0], labels)
+    of_class = _OF_CLASS.fullmatch(name)
+    misspelt = of_class is not None and of_class[2] not in labels and did_you_mean(name, ["f1_macro"])
+    if of_class is not None and "@" not in name and not misspelt:
+        return _of_class(name, of_class[1], _class_index(name, of_class[2], labels), labels)
     at = _AT.fullmatch(name)
     if at is not None and at[1] != at[3]:
         return _at_level(name, at, labels, rank)
@@ -225,10 +251,14 @@ def _class_index(name: str, label: str, labels: Sequence[str]) -> int:
     return list(labels).index(label)
 
 
-def _recall_of(name: str, label: str, labels: Sequence[str]) -> Metric:
-    k = _class_index(name, label, labels)
-    text = f"Share of the rows of class {label} that are labelled so."
-    return _label(name, len(labels), lambda cm: _confusion.recalls(cm)[..., k], text)
+def _of_class(name: str, quantity: str, k: int, labels: Sequence[str]) -> Metric:
+    function, text = {
+        "recall": (_confusion.recalls, f"Share of the rows of class {labels[k]} that are labelled so."),
+        "precision": (_confusion.precisions, f"Share of the rows labelled {labels[k]} that are of this class."),
+        "f1": (_confusion.f1, f"Harmonic mean of precision and recall of class {labels[k]}."),
+    }[quantity]
+    ratio = k if quantity == "f1" and len(labels) > 2 else None
+    return _label(name, len(labels), lambda cm: function(cm)[..., k], text, ratio_of=ratio)
 
 
 def _at_level(name: str, at: re.Match[str], labels: Sequence[str], rank: list[int]) -> Metric:
@@ -247,7 +277,12 @@ def _at_level(name: str, at: re.Match[str], labels: Sequence[str], rank: list[in
     k = rank[0] if at["label"] is None else _class_index(name, at["label"], labels)
     function = _ranking.precision_at_recall if at[1] == "precision" else _ranking.recall_at_precision
     text = f"Best {at[1]} over all thresholds with a {at[3]} of at least {level:g}, for class {labels[k]}."
-    return _ranked(name, [k], lambda curve: function(curve, level), text)
+    aim = _confusion.precisions if at[1] == "precision" else _confusion.recalls
+    return replace(
+        _ranked(name, [k], lambda curve: function(curve, level), text),
+        of_confusion=lambda cm: aim(cm)[..., k],
+        floor=(at[3], k, level),
+    )
 
 
 def _expected_cost(n: int, cost_matrix: Floats | None) -> Metric:
@@ -263,4 +298,5 @@ def _expected_cost(n: int, cost_matrix: Floats | None) -> Metric:
         "Mean cost of a row under the cost matrix.",
         bounds=(float(costs.min()), float(costs.max())),
         greater_is_better=False,
+        cost_matrix=costs,
     )

@@ -17,9 +17,11 @@ __all__ = [
     "balanced_accuracy",
     "confusion_matrix",
     "expected_cost",
+    "f1",
     "f1_macro",
     "g_mean",
     "matthews_corrcoef",
+    "precisions",
     "recalls",
     "worst_recall",
 ]
@@ -74,6 +76,35 @@ def recalls(confusion: Floats) -> Floats:
     return _share(np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(-1))
 
 
+def precisions(confusion: Floats) -> Floats:
+    """Precision of every class: the share of the rows labelled so that are of the class.
+
+    Returns
+    -------
+    float64 ndarray of shape (..., C)
+        NaN for a class that is never labelled: its precision is undefined, where scikit-learn would take 0.
+
+    Examples
+    --------
+    >>> precisions(np.array([[8.0, 2.0], [2.0, 3.0]]))
+    array([0.8, 0.6])
+    """
+    return _share(np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(-2))
+
+
+def f1(confusion: Floats) -> Floats:
+    r"""F1 of every class, :math:`2\,TP / (2\,TP + FP + FN)`: the harmonic mean of its precision and recall.
+
+    Returns
+    -------
+    float64 ndarray of shape (..., C)
+        0 for a class with rows that is never labelled; NaN for a class that neither occurs nor is ever labelled,
+        where scikit-learn would take 0.
+    """
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return _share(2.0 * hits, confusion.sum(-1) + confusion.sum(-2))
+
+
 def balanced_accuracy(confusion: Floats) -> Floats:
     """Mean recall over the classes.
 
@@ -101,13 +132,8 @@ def g_mean(confusion: Floats) -> Floats:
 
 
 def f1_macro(confusion: Floats) -> Floats:
-    r"""Unweighted mean over classes of :math:`2\,TP / (2\,TP + FP + FN)`.
-
-    A class with rows that is never labelled counts 0. A class that neither occurs nor is ever labelled has
-    no F1: NaN, where scikit-learn would take 0.
-    """
-    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
-    return np.asarray(_share(2.0 * hits, confusion.sum(-1) + confusion.sum(-2)).mean(-1))
+    """Unweighted mean of the F1 of every class; NaN where that of a class is (see `f1`)."""
+    return np.asarray(f1(confusion).mean(-1))
 
 
 def matthews_corrcoef(confusion: Floats) -> Floats:

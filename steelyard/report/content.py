@@ -25,8 +25,10 @@ def metric_called(name: str, results: Results) -> Metric:
     classes = dataset["classes"]
     priors = np.asarray(dataset["counts"], float) / sum(dataset["counts"])
     index = None if positive is None else classes.index(positive)
-    costs = 1.0 - np.eye(len(classes)) if name == "expected_cost" else None  # only words and direction are asked of it
-    return metrics.get(name, classes, index, priors, costs)
+    costs = results["settings"].get("costs")
+    if costs is None:
+        costs = 1.0 - np.eye(len(classes))  # of results without them only words and direction are asked
+    return metrics.get(name, classes, index, priors, np.asarray(costs, float))
 
 
 def worth(value: float | None, metric: Metric) -> float:

@@ -13,6 +13,7 @@ from steelyard.metrics import Metric, corrected_resampled_t
 from steelyard.report import words
 from steelyard.report.advice import notes, skipped
 from steelyard.report.content import BASELINE, Results, metric_called, models_in
+from steelyard.report.costs import stated_costs
 from steelyard.report.curves import figures
 from steelyard.report.matrices import confusions
 from steelyard.report.ranking import findings, ranking
@@ -51,6 +52,7 @@ def view(results: Results) -> dict[str, Any]:
         "findings": [finding for metric in (primary, second) for finding in findings(results, metric, models)],
         "best": _best(results),
         "charts": [ranking(results, metric, models) for metric in (primary, second)],
+        "costs": stated_costs(results),
         "recalls": recalls(results, models),
         "confusions": confusions(results, models),
         "figures": figures(results, models),
@@ -73,6 +75,7 @@ def _contents(page: dict[str, Any]) -> list[tuple[str, str]]:
     """Return (anchor, name) of every section that the page has."""
     sections = [
         ("notes", "notes", page["notes"] or page["skipped"]),
+        ("costs", "costs", page["costs"]),
         *((f"ranking-{k}", chart["metric"], True) for k, chart in enumerate(page["charts"], start=1)),
         ("recall", "recall of each class", page["recalls"]),
         ("confusion", "confusion matrices", page["confusions"]),

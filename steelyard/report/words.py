@@ -14,17 +14,19 @@ _MOST_NAMES = 6  # more names in a sentence are not read
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Format a number; an undefined one is a dash.
+    """Format a number; an undefined one is a dash. From 10 on, as costs may be, there are fewer decimals.
 
     Examples
     --------
-    >>> number(0.86274), number(None), number(-0.00001)
-    ('0.863', '–', '0.000')
+    >>> number(0.86274), number(None), number(-0.00001), number(1234.56)
+    ('0.863', '–', '0.000', '1,235')
     """
     if value is None:
         return "–"
-    text = f"{value:.{digits}f}"
-    return text.lstrip("-") if float(text) == 0.0 else text.replace("-", "−")
+    if abs(value) >= 10.0:
+        digits = max(0, digits + 1 - len(str(int(abs(value)))))
+    text = f"{value:,.{digits}f}"
+    return text.lstrip("-") if _is_zero(text) else text.replace("-", "−")
 
 
 def difference(value: float | None, digits: int = 3) -> str:
@@ -36,7 +38,11 @@ def difference(value: float | None, digits: int = 3) -> str:
     ('+0.095', '−0.020', '0.000')
     """
     text = number(value, digits)
-    return f"+{text}" if value is not None and value > 0 and float(text) != 0.0 else text
+    return f"+{text}" if value is not None and value > 0 and not _is_zero(text) else text
+
+
+def _is_zero(text: str) -> bool:
+    return not any(digit in text for digit in "123456789")
 
 
 def p_value(value: float | None) -> str:

@@ -14,5 +14,5 @@ from steelyard.strategies.strategy import Strategy, get, names
 __all__ = ["Point", "Strategy", "get", "names"]
 
 # importing a family registers its strategies; this is the order in which they are listed
-for _family in ("post_hoc", "weighting", "logits", "focusing", "resampling"):
+for _family in ("post_hoc", "weighting", "logits", "focusing", "resampling", "refitted"):
     import_module(f"steelyard.strategies.{_family}")

@@ -38,6 +38,9 @@ class Strategy:
         Every parameter with its value.
     coincides : mapping of str to str
         Model → with which other strategy, and why, it must agree there. A comparison that lists both says so.
+    needs_inner : bool
+        Whether its numbers are found on inner folds of a training fold. What trains it then settles them first
+        (`steelyard.tuning.retraining.settled`); by itself it resolves to where that begins.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Strategy:
     parameters: Mapping[str, float]
     coincides: Mapping[str, str]
     build: Callable[..., Point] = field(repr=False)
+    needs_inner: bool = False
 
     def resolve(self, counts: ClassCounts) -> Point:
         """Turn the class counts of a training fold into numbers.
@@ -77,7 +81,7 @@ class Strategy:
 
 
 def register(
-    *, summary: str, helps: str, source: str, coincides: Mapping[str, str] | None = None
+    *, summary: str, helps: str, source: str, coincides: Mapping[str, str] | None = None, needs_inner: bool = False
 ) -> Callable[[Callable[..., Point]], Callable[..., Point]]:
     """Register a function of (counts, parameters with defaults) as the strategy of its name."""
 
@@ -95,6 +99,7 @@ def register(
             parameters=MappingProxyType(defaults),
             coincides=MappingProxyType(dict(coincides or {})),
             build=build,
+            needs_inner=needs_inner,
         )
         return build
 

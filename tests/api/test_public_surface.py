@@ -23,6 +23,7 @@ PUBLIC = {
     "load",
     "losses",
     "strategies",
+    "tune",
 }
 
 RECIPES = {

@@ -83,7 +83,8 @@ def test_a_tuned_plug_in_rule_divides_by_powers_of_the_priors(three):
     frame, y = three
     ours = Classifier("linear", "focal", "tuned", "balanced_accuracy").fit(frame, y)
     rule, proba = ours.rule_, ours.predict_proba(frame)
-    expected = ours.classes_[(proba / np.array(rule["priors"]) ** rule["tau"]).argmax(1)]
+    factors = np.ones(3) if rule["factors"] is None else np.array(rule["factors"])
+    expected = ours.classes_[(proba * factors / np.array(rule["priors"]) ** rule["tau"]).argmax(1)]
     np.testing.assert_array_equal(ours.predict(frame), expected)
     np.testing.assert_allclose(rule["priors"], np.unique(y, return_counts=True)[1] / len(y))
 

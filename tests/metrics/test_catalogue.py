@@ -18,10 +18,25 @@ def scored(n_classes, seed=0, n=300):
 
 
 def names(classes):
-    extra = ("precision@recall>=0.9", "recall@precision>=0.5")
+    extra = ("precision@recall>=0.9", "recall@precision>=0.5", "f1")
     if len(classes) > 2:
         extra = ("precision_a@recall>=0.9", "recall_b@precision>=0.5")
-    return (*metrics.standard_names(classes), *extra)
+    return (*metrics.standard_names(classes), "f1_a", "precision_b", *extra)
+
+
+@pytest.mark.parametrize("classes", [CLASSES[:2], CLASSES])
+def test_f1_and_precision_of_a_class_are_those_of_scikit_learn(classes):
+    y, proba, predicted = scored(len(classes))
+    f1, precision = sk.f1_score(y, predicted, average=None), sk.precision_score(y, predicted, average=None)
+    for k, label in enumerate(classes):
+        assert get(f"f1_{label}", classes).value(y, proba, predicted) == pytest.approx(f1[k])
+        assert get(f"precision_{label}", classes).value(y, proba, predicted) == pytest.approx(precision[k])
+    if len(classes) == 2:
+        for positive in (0, 1):
+            assert get("f1", classes, positive).value(y, proba, predicted) == pytest.approx(f1[positive])
+    else:
+        with pytest.raises(InputError, match="f1_macro, or f1_c"):
+            get("f1", classes)
 
 
 @pytest.mark.parametrize("classes", [CLASSES[:2], CLASSES])
