@@ -52,7 +52,7 @@ from steelyard.tuning.stages import Procedure
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from public_data import load
 
-SETS = ("ecoli3", "abalone9-18", "yeast4", "vehicle1", "newthyroid", "balance", "contraceptive", "car")
+SETS = ("ecoli3", "abalone9-18", "yeast4", "vehicle0", "newthyroid", "balance", "contraceptive", "car-multi")
 FOLDS = 5
 ARMS = ("grid", "search", "tune")
 
