@@ -98,7 +98,8 @@ def tune(
     content = result.to_dict()
     console.out.print(_table(content))
     for row in content["stages"]:
-        console.out.print(f"[dim]{row['stage']:11}  {row['explained']}[/]", soft_wrap=True)
+        why = f": {row['reason']}" if row["against"] else ""
+        console.out.print(f"{row['stage']:11}  [dim]{row['explained']}[/]{escape(why)}", soft_wrap=True)
     _print_verdict(content)
     _print_weights(content, result)
     console.out.print(f"results  {escape(str(paths['results']))}", soft_wrap=True)
@@ -151,7 +152,7 @@ def _table(content: dict[str, Any]) -> Table:
             cells.append(f"{difference(row['difference'])}\n[dim]{interval}[/]")
         cells += [f"{row['seconds']:.1f}", f"{row['fits']:,}"] if row["fits"] else ["–", "–"]
         word = "[green]accepted[/]" if row["accepted"] else "[dim]not accepted[/]"
-        cells.append(f"{word}: {escape(row['reason'])}" if row["against"] else "[bold]baseline[/]")
+        cells.append(word if row["against"] else "[bold]baseline[/]")
         table.add_row(row["stage"], *cells, end_section=True)
     return table
 

@@ -147,7 +147,8 @@ def proposals(
 
     References
     ----------
-    Akiba et al., "Optuna", KDD 2019, arXiv:1907.10902. Its tree-structured Parzen estimator, all numbers together.
+    Akiba et al., "Optuna", KDD 2019, arXiv:1907.10902. Its tree-structured Parzen estimator, all numbers together: of
+    its samplers the best on average in benchmarks/studies/tuned_weights.py --samplers, by little.
     """
     optuna = _optuna()
     with warnings.catch_warnings():
