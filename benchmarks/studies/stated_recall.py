@@ -8,7 +8,7 @@ Each line of results/stated_recall.csv: in how many of the tables the floor held
 interval (95 %) of that share, and the mean recall there. confidence "none" is the plain fit, which keeps the floor on
 the rows it was fitted on.
 
-    python benchmarks/studies/stated_recall.py               # about four minutes on one core; writes the CSV
+    python benchmarks/studies/stated_recall.py               # about six minutes on one core; writes the CSV
     python benchmarks/studies/stated_recall.py --tables 20   # a quick look; prints only
 """
 
@@ -104,9 +104,7 @@ def main() -> None:
     tables = parser.parse_args().tables
     began, found = time.time(), []
     for one in lines(tables):
-        found.append(
-            {k: f"{v:.4f}" if isinstance(v, float) and k not in ("floor", "confidence") else v for k, v in one.items()}
-        )
+        found.append(one | {k: f"{one[k]:.4f}" for k in ("share", "low", "high", "mean_recall")})
         print(*found[-1].values(), sep="\t", flush=True)
     print(f"{time.time() - began:.0f} s", file=sys.stderr)
     if tables >= 200:

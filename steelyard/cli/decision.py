@@ -174,10 +174,7 @@ def _show(rule: Any) -> None:
 def _cell(interval: Any) -> str:
     if interval.mean != interval.mean:
         return "–"
-    low, high = f"{interval.low:.3f}", f"{interval.high:.3f}"
-    return (
-        f"{interval.mean:.3f}" if low != low or interval.low != interval.low else f"{interval.mean:.3f}  {low}–{high}"
-    )
+    return f"{interval.mean:.3f}  {interval.low:.3f}–{interval.high:.3f}"
 
 
 def _table(rule: Any) -> Table:
@@ -199,7 +196,7 @@ def _table(rule: Any) -> Table:
 def _signed(interval: Any) -> str:
     if interval.mean != interval.mean:
         return "–"
-    around = "" if interval.low != interval.low else f"  {interval.low:+.3f}–{interval.high:+.3f}"
+    around = "" if interval.low != interval.low else f"  {interval.low:+.3f} to {interval.high:+.3f}"
     return f"{interval.mean:+.3f}{around}"
 
 

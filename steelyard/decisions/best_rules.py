@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from steelyard.decisions.binomial import lower_bound
 from steelyard.decisions.constraints import BROKEN, Constraint, Limits, keep, limits
 from steelyard.decisions.line_search import Scored, ascend
 from steelyard.decisions.plug_in import best_plug_in
@@ -179,11 +180,20 @@ def _reachable(cuts: Cuts, kept: Limits) -> str:
     values = last.attained(confusion[possible])
     if not np.isfinite(values).any():
         return "ask for less, or for fewer limits; confidence=None keeps them on average only."
-    best = np.nanmax(values) if last.is_floor else np.nanmin(values)
+    best = float(np.nanmax(values) if last.is_floor else np.nanmin(values))
     sign = "≥" if last.is_floor else "≤"
     beside = " beside the other limits" if others.constraints else ""
-    promise = "" if kept.confidence[0] is None else ", less with a promise for new rows (confidence=None asks for none)"
-    return f"on these rows {last.quantity} {sign} {best:.3g} can be had{beside}{promise}."
+    if kept.confidence[0] is None or last.quantity == "precision":
+        return f"on these rows {last.quantity} {sign} {best:.3g} can be had{beside}."
+    n = round(float(last.exposed(confusion[0])))
+    # what so few mistakes prove
+    right = best if last.is_floor else 1.0 - best
+    sure = lower_bound(round(right * n), n, kept.confidence[0])
+    sure = sure if last.is_floor else 1.0 - sure
+    return (
+        f"{last.quantity} {sign} {sure:.3g} can be promised{beside}; "
+        f"confidence=None promises nothing, and reaches {best:.3g} on these rows."
+    )
 
 
 def _others(cuts: Cuts) -> Cuts:

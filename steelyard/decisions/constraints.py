@@ -57,6 +57,11 @@ class Constraint:
         """
         return f"{self.quantity}_{classes[self.label]}{'>=' if self.is_floor else '<='}{self.level:g}"
 
+    def exposed(self, confusion: Floats) -> Floats:
+        """Return the rows that a recall, a share of false alarms or of alarms is taken of."""
+        own, total = confusion[..., self.label, :].sum(-1), confusion.sum((-1, -2))
+        return np.asarray({"recall": own, "false_alarms": total - own}.get(self.quantity, total))
+
     def attained(self, confusion: Floats) -> Floats:
         """Return the quantity of confusion matrices (..., C, C); NaN where it is undefined."""
         k = self.label

@@ -17,6 +17,9 @@ __all__ = ["LabelThresholds", "best_label_thresholds", "label_counts", "label_me
 Floats = NDArray[np.float64]
 
 
+_NEVER = 2.0  # above every probability: a label that no row has is not given to new rows
+
+
 @dataclass(frozen=True)
 class LabelThresholds:
     """Several labels per row: each is given where its probability is at least its threshold.
@@ -106,7 +109,8 @@ def best_label_thresholds(
     else:
         aim: Any = metric.of_confusion
         chosen = [_best(np.asarray(aim(cuts.confusion())), metric.greater_is_better) for cuts in every]
-    return LabelThresholds(tuple(cuts.threshold(cut).threshold for cuts, cut in zip(every, chosen, strict=True)))
+    found = [c.threshold(i).threshold if c.found[-1] > 0 else _NEVER for c, i in zip(every, chosen, strict=True)]
+    return LabelThresholds(tuple(found))
 
 
 def _best(values: Floats, greater_is_better: bool) -> int:

@@ -84,7 +84,7 @@ class Promise:
         else:
             sure = f"holds for new rows with confidence {self.confidence:.3g}"
             if self.n_classes > 2:
-                sure += ", nearly (with several weights the argument is not exact)"
+                sure += ", or a little less (several weights were fitted to the same rows)"
         if self.quantity == "precision":
             return f"{self.constraint}: {sure}."
         who, wrong = (text[self.quantity].format(label=self.label) for text in (_WHO, _BROKEN))

@@ -81,7 +81,7 @@ def from_dict(content: Mapping[str, Any]) -> IndexRule | LabelThresholds | Rule:
         return _decision(content)
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
         missing = f"no {error}" if isinstance(error, KeyError) else str(error)[:80]
         raise InputError("a decision rule as JSON", missing, _HINT) from None
 

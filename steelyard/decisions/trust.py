@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 _FEW = 20  # a recall from 20 rows has a 90 % interval about 0.3 wide
 _DISTINCT = 20
-_WIDE = 10.0  # times the odds
+_WIDE = 3.0  # times as many rows labelled at one end of the interval as at the other
 
 
 def few_rows(counts: Sequence[int], classes: Sequence[Hashable]) -> list[str]:
@@ -56,16 +56,16 @@ def distinct_scores(p: Floats, classes: Sequence[Hashable]) -> list[str]:
     return found if len(found) <= 3 else [*found[:3], f"so it is for {len(found) - 3} more classes."]
 
 
-def wide_threshold(interval: Interval) -> list[str]:
-    """Say whether the interval of a threshold spans more than a factor of 10 in the odds."""
-    low, high = (min(max(t, 1e-12), 1.0 - 1e-12) for t in (interval.low, interval.high))
-    factor = high / (1.0 - high) / (low / (1.0 - low))
-    if not math.isfinite(interval.mean) or factor <= _WIDE:
+def wide_threshold(interval: Interval, score: Floats, label: Hashable) -> list[str]:
+    """Say whether the two ends of a threshold's interval label very different numbers of rows."""
+    if not math.isfinite(interval.mean):
         return []
-    times = f"{factor:,.0f} times" if factor < 1e4 else "more than 10,000 times"
+    many, few = (int((score >= t).sum()) for t in (interval.low, interval.high))
+    if many <= _WIDE * max(few, 1):
+        return []
     return [
-        f"the threshold is poorly determined: {interval.low:.3g} to {interval.high:.3g} fit about as well, odds that "
-        f"differ {times} (more than {_WIDE:.0f}); more rows of the rarer class would help."
+        f"the threshold is poorly determined: {interval.low:.3g} to {interval.high:.3g} fit about as well, and label "
+        f"{many:,} or {few:,} rows '{label}' (more than {_WIDE:.0f} times as many); more rows of the rarer class help."
     ]
 
 

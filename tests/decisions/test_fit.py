@@ -1,211 +1,226 @@
-"""`sy.decisions.fit`: rules in the user's labels, limits that hold on new rows, several labels, degenerate input."""
-
-import itertools
 import json
+import time
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
-from scipy.stats import binom
-from sklearn.metrics import f1_score
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import confusion_matrix, f1_score
 
 import steelyard as sy
-from steelyard.decisions.binomial import lower_bound, most_misses, rows_needed
 from steelyard.errors import InputError
-from steelyard.metrics.catalogue import get
-from steelyard.metrics.confusion import confusion_matrix
+from tests.decisions.scored import three, two
 
 
-def sick(n=3000, share=0.06, seed=0, distance=1.8):
-    """Two bell curves with their true posterior; the columns are sick, well."""
-    rng = np.random.default_rng(seed)
-    ill = rng.random(n) < share
-    ill[:2] = True, False
-    x = rng.normal(size=n) + distance * ill
-    p = 1 / (1 + np.exp(-(distance * x - distance**2 / 2 - np.log((1 - share) / share))))
-    return np.column_stack([p, 1 - p]), np.where(ill, "sick", "well")
+@pytest.fixture(scope="module")
+def sick():
+    return two(3000, 0.05)
 
 
-@pytest.mark.parametrize("n", [1, 7, 45, 200, 5000])
-@pytest.mark.parametrize("share", [0.02, 0.05, 0.3])
-@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.99])
-def test_limits_in_rows_are_the_binomial_of_scipy(n, share, confidence):
-    m = most_misses(n, share, confidence)
-    assert m == -1 or binom.cdf(m, n, share) <= 1 - confidence + 1e-12
-    assert binom.cdf(m + 1, n, share) > 1 - confidence - 1e-12
-    enough = rows_needed(share, confidence)
-    assert most_misses(enough, share, confidence) >= 0 > most_misses(enough - 1, share, confidence)
+def test_the_threshold_is_the_best_of_all_and_the_numbers_are_scikit_learns():
+    proba, y = two(3000, 0.1)
+    rule = sy.decisions.fit(proba, y)
+    best = max(f1_score(y, np.where(proba[:, 0] >= t, "sick", "well"), average="macro") for t in np.unique(proba[:, 0]))
+    assert f1_score(y, rule(proba), average="macro") == pytest.approx(best)
+    before = np.where(proba[:, 0] >= 0.5, "sick", "well")
+    assert rule.baseline.mean == pytest.approx(f1_score(y, before, average="macro"))
+    np.testing.assert_array_equal(rule.confusion_before, confusion_matrix(y, before))
+    assert np.sum(rule.confusion) == len(y)
+    assert rule.estimate.mean == pytest.approx(rule.baseline.mean + rule.gain.mean)
+    assert rule.estimate.low < rule.estimate.mean < rule.estimate.high
+    assert rule.gain.low > 0
+    assert rule.trusted
+    low, high = rule.uncertainty["threshold"].low, rule.uncertainty["threshold"].high
+    assert low <= rule.decision.threshold <= high
 
 
-def test_the_lower_bound_is_that_of_clopper_and_pearson():
-    from scipy.stats import beta
-
-    for hits, n in ((1, 10), (7, 10), (10, 10), (180, 200)):
-        assert lower_bound(hits, n, 0.9) == pytest.approx(beta.ppf(0.1, hits, n - hits + 1), rel=1e-6)
-
-
-def test_labels_come_back_as_they_were_given():
-    p, y = sick()
-    for labels, kind in (
-        (y, "U"),
-        (np.where(y == "sick", 0, 1), "i"),
-        (np.where(y == "sick", 0.0, 1.0), "f"),
-        (y == "well", "b"),
-    ):
-        rule = sy.decisions.fit(p, labels, "f1_macro")
-        found = rule(p[:50])
-        assert found.dtype.kind == kind
-        assert set(found.tolist()) <= set(np.asarray(labels).tolist())
-        again = sy.decisions.from_dict(json.loads(json.dumps(rule.to_dict())))
-        assert (again(p) == rule(p)).all()
-        assert again == rule
+def test_the_bootstrap_agrees_with_one_over_rows(sick):
+    """Rows drawn with scikit-learn's F1 instead of cells drawn with ours."""
+    proba, y = sick
+    rule = sy.decisions.fit(proba, y)
+    before = np.where(proba[:, 0] >= 0.5, "sick", "well")
+    rng = np.random.default_rng(0)
+    groups = [np.flatnonzero(y == label) for label in ("sick", "well")]
+    draws = []
+    for _ in range(300):
+        rows = np.concatenate([rng.choice(g, len(g)) for g in groups])
+        draws.append(f1_score(y[rows], before[rows], average="macro"))
+    assert (rule.baseline.low, rule.baseline.high) == pytest.approx(tuple(np.quantile(draws, [0.05, 0.95])), abs=0.012)
 
 
-def test_the_positive_class_is_the_rarer_and_the_threshold_the_best_of_all():
-    p, y = sick(800)
-    rule = sy.decisions.fit(p, y, "f1")
-    assert rule.classes[rule.positive] == "sick"
-    found = f1_score(y, rule(p), pos_label="sick")
-    cuts = np.unique(p[:, 0])
-    assert found == pytest.approx(
-        max(f1_score(y, np.where(p[:, 0] >= t, "sick", "well"), pos_label="sick") for t in cuts)
-    )
-    other = sy.decisions.fit(p, y, "f1", positive="well")
-    assert f1_score(y, other(p), pos_label="well") >= f1_score(y, np.full(800, "well"), pos_label="well")
+def test_the_estimate_is_near_what_new_rows_show():
+    """Mean over 30 small tables: the value on the rows of the fit is too good, the cross-fitted one is not."""
+    new, truth = two(50_000, 0.1, distance=1.0, seed=999)
+    inside, estimated, shown = [], [], []
+    for seed in range(30):
+        proba, y = two(300, 0.1, distance=1.0, seed=seed)
+        rule = sy.decisions.fit(proba, y)
+        inside.append(f1_score(y, rule(proba), average="macro"))
+        estimated.append(rule.estimate.mean)
+        shown.append(f1_score(truth, rule(new), average="macro"))
+    assert np.mean(inside) > np.mean(shown) + 0.02
+    assert np.mean(estimated) == pytest.approx(np.mean(shown), abs=0.02)
 
 
-def test_a_table_is_read_by_the_names_of_its_columns():
-    import pandas as pd
+@pytest.mark.parametrize(
+    "labels",
+    [["sick", "well"], [3, 7], [False, True], [0.0, 1.0], ["<b>", "[red]x[/]"]],
+)
+def test_labels_keep_their_type_and_survive_json(sick, labels):
+    proba, y = sick
+    names = np.array(labels)
+    truth = names[(y == "well").astype(int)]
+    rule = sy.decisions.fit(proba, truth)
+    assert rule(proba).dtype.kind == names.dtype.kind
+    assert set(rule(proba).tolist()) == set(labels)
+    again = sy.decisions.from_dict(json.loads(json.dumps(rule.to_dict(), allow_nan=False)))
+    assert again == rule
+    np.testing.assert_array_equal(again(proba), rule(proba))
+    assert str(again) == str(rule)
+    assert rule(proba[:1]).shape == (1,)
 
-    p, y = sick()
-    table = pd.DataFrame({"probability_well": p[:, 1], "probability_sick": p[:, 0]})
-    rule, plain = sy.decisions.fit(table, y, "f1"), sy.decisions.fit(p, y, "f1")
-    assert (rule(table) == plain(p)).all()
-    with pytest.raises(InputError, match="well"):
-        sy.decisions.fit(table.drop(columns="probability_well"), y, "f1")
+
+def test_columns_of_tables_are_found_by_name(sick):
+    proba, y = sick
+    plain = sy.decisions.fit(proba, y)
+    swapped = {"id": np.arange(len(y)), "well": proba[:, 1], "sick": proba[:, 0]}
+    predicted = {"prediction": y, "probability_well": proba[:, 1], "probability_sick": proba[:, 0]}
+    for table in (pd.DataFrame(swapped), pl.DataFrame(swapped), pa.table(swapped), pd.DataFrame(predicted)):
+        assert sy.decisions.fit(table, y) == plain
+        np.testing.assert_array_equal(plain(table), plain(proba))
+    np.testing.assert_array_equal(plain(pd.DataFrame(proba)), plain(proba))
+    with pytest.raises(InputError, match="a column 'sick'"):
+        plain(pd.DataFrame({"ill": proba[:, 0], "well": proba[:, 1]}))
+
+
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=10, deadline=None)
+def test_classes_in_another_order_give_the_same_labels(seed):
+    proba, y = two(200, 0.2, seed=seed)
+    rule = sy.decisions.fit(proba, y, positive="sick")
+    other = sy.decisions.fit(proba[:, ::-1], y, classes=["well", "sick"], positive="sick")
+    np.testing.assert_array_equal(rule(proba), other(proba[:, ::-1]))
+
+
+@pytest.mark.parametrize("metric", ["f1_macro", "balanced_accuracy"])
+def test_whole_weights_are_copies_of_rows(metric):
+    proba, y = two(300, 0.2)
+    w = np.random.default_rng(0).integers(1, 4, 300)
+    weighted = sy.decisions.fit(proba, y, metric, sample_weight=w)
+    copied = sy.decisions.fit(np.repeat(proba, w, axis=0), np.repeat(y, w), metric)
+    assert weighted.decision == copied.decision
+    assert weighted.baseline.mean == pytest.approx(copied.baseline.mean)
+
+
+def test_costs_of_two_classes_are_the_least_over_all_thresholds():
+    proba, y = two(700, 0.1)
+    costs = np.array([[0.0, 20.0], [1.0, 0.0]])
+
+    def cost(labels):
+        return (confusion_matrix(y, labels) * costs).sum() / len(y)
+
+    rule = sy.decisions.fit(proba, y, "expected_cost", cost_matrix=costs)
+    every = [cost(np.where(proba[:, 0] >= t, "sick", "well")) for t in [*np.unique(proba[:, 0]), 1.1]]
+    assert cost(rule(proba)) == pytest.approx(min(every))
+    assert rule.gain.high < 0
+    assert rule.trusted
+
+
+def test_scores_of_another_population_are_called_uncalibrated(sick):
+    proba, y = sick
+    moved = sy.decisions.prior_shift(proba, [0.05, 0.95], [0.5, 0.5])
+    rule = sy.decisions.fit(moved, y, "expected_cost", cost_matrix=[[0, 20], [1, 0]])
+    assert any("uncalibrated" in w and "0.05" in w for w in rule.warnings)
+
+
+def test_a_metric_may_be_a_function(sick):
+    proba, y = sick
+
+    def sick_recall_less_alarms(cm):
+        return cm[:, 0, 0] / cm[:, 0].sum(-1) - cm[:, 1, 0] / cm[:, 1].sum(-1)
+
+    rule = sy.decisions.fit(proba, y, sick_recall_less_alarms)
+    assert rule.metric == "sick_recall_less_alarms"
+    np.testing.assert_array_equal(rule(proba), sy.decisions.fit(proba, y, "balanced_accuracy")(proba))
+
+
+def test_three_classes():
+    proba, index = three(3000)
+    y = np.array(["a", "b", "c"])[index]
+    rule = sy.decisions.fit(proba, y)
+    assert rule.gain.mean > 0
+    assert list(rule.uncertainty) == ["a", "b", "c"]
+    assert rule.uncertainty["c"].low <= rule.uncertainty["c"].high
+    assert sy.decisions.fit(proba, y) == rule  # deterministic
+    assert "weight × probability" in str(rule)
+    again = sy.decisions.from_dict(json.loads(json.dumps(rule.to_dict())))
+    np.testing.assert_array_equal(again(proba), rule(proba))
 
 
 @pytest.mark.slow
-def test_a_floor_holds_on_new_rows_as_often_as_it_says():
-    """200 tables: with confidence 0.9 the floor holds in at least nine of ten, on average in about half."""
-    held = {0.9: 0, None: 0}
-    fresh, truth = sick(60_000, share=0.5, seed=10**6)
-    odds = fresh[:, 0] / fresh[:, 1] * (0.06 / 0.94)  # the same curves at the tables' own shares
-    p_new = np.column_stack([odds / (1 + odds), 1 / (1 + odds)])
-    metric = get("precision@recall>=0.8", ["sick", "well"], positive=0)
-    for seed in range(200):
-        p, y = sick(2000, seed=seed)
-        index = np.where(y == "sick", 0, 1)
-        for confidence in held:
-            rule = sy.decisions.best_rule(p, index, metric, 0, confidence)
-            held[confidence] += (rule(p_new)[truth == "sick"] == 0).mean() >= 0.8
-    assert held[0.9] >= 170  # 180 expected; below 170 has a probability of 1 %
-    assert held[None] <= 130
+def test_a_million_rows_take_seconds():
+    proba, y = two(1_000_000, 0.03)
+    start = time.perf_counter()
+    sy.decisions.fit(proba, y)
+    assert time.perf_counter() - start < 30
 
 
-def test_what_is_promised_is_kept_on_the_rows_themselves_and_infeasible_limits_say_what_is():
-    p, y = sick()
-    rule = sy.decisions.fit(p, y, "precision@recall>=0.8")
-    missed = (rule(p)[y == "sick"] == "well").sum()
-    allowed = most_misses((y == "sick").sum(), 0.2, 0.9)
-    assert missed <= allowed < 0.2 * (y == "sick").sum()
-    assert "recall_sick>=0.8" in str(rule)
-    with pytest.raises(InputError, match=r"at least 230 rows of 'sick'.*confidence=0.8"):
-        sy.decisions.fit(p, y, "f1", constraints=["recall_sick>=0.99"])
-    on_average = sy.decisions.fit(p, y, "f1", constraints=["recall_sick>=0.99"], confidence=None)
-    assert (on_average(p)[y == "sick"] == "sick").mean() >= 0.99
-    with pytest.raises(InputError, match=r"recall ≥ 0\.1.* can be had"):
-        sy.decisions.fit(p, y, "f1", constraints=["recall_sick>=0.9", "alarm_rate<=0.01"])
-
-
-def test_ceilings_and_budgets():
-    p, y = sick()
-    rule = sy.decisions.fit(p, y, "f1", constraints="alarms<=20")
-    for rows in (p, p[:500], p[:10]):
-        assert (rule(rows) == "sick").sum() == min(20, len(rows))
-    tied = np.tile([[0.9, 0.1]], (30, 1))
-    assert (rule(tied) == "sick").sum() == 0  # never more than 20, and no favourite among equals
-    few = sy.decisions.fit(p, y, "f1", constraints="false_alarms<=0.01")
-    assert (few(p)[y == "well"] == "sick").mean() <= 0.01
-    sure = sy.decisions.fit(p, y, "f1", constraints="precision_sick>=0.5")
-    found = sure(p) == "sick"
-    assert (y[found] == "sick").mean() > 0.5
-
-
-def test_a_floor_among_several_classes():
-    rng = np.random.default_rng(0)
-    y = rng.choice(3, 4000, p=[0.8, 0.15, 0.05])
-    z = 1.5 * (rng.normal(size=(4000, 3)) + 1.5 * np.eye(3)[y]) + np.log([0.8, 0.15, 0.05])
-    p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
-    free = sy.decisions.fit(p, y, "f1_macro")
-    kept = sy.decisions.fit(p, y, "f1_macro", constraints="recall_2>=0.9")
-    recall = [(rule(p)[y == 2] == 2).mean() for rule in (free, kept)]
-    assert recall[0] < 0.9 < recall[1]
-    assert kept.estimate.mean < free.estimate.mean
-
-
-@pytest.mark.parametrize("metric", ["f1_macro", "f1_micro"])
-def test_several_labels_against_every_pair_of_cuts(metric):
-    rng = np.random.default_rng(0)
-    y = (rng.random((60, 2)) < [0.3, 0.15]).astype(int)
-    p = np.clip(np.round(0.5 * y + 0.6 * rng.random((60, 2)), 2), 0, 1)
-    rule = sy.decisions.fit(p, y, metric)
-    average = metric.removeprefix("f1_")
-    found = f1_score(y, rule(p), average=average)
-    cuts = [np.append(np.unique(p[:, k]), 2.0) for k in range(2)]
-    best = max(
-        f1_score(y, (p >= pair).astype(int), average=average, zero_division=0) for pair in itertools.product(*cuts)
-    )
-    assert found == pytest.approx(best)
-    assert sy.decisions.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule
-
-
-def test_the_estimate_is_of_rows_that_the_rule_was_not_fitted_on():
-    rng = np.random.default_rng(0)
-    y = (rng.random(400) < 0.1).astype(int)
-    p = rng.random(400)  # knows nothing
-    rule = sy.decisions.fit(np.column_stack([1 - p, p]), y, "balanced_accuracy")
-    inside = confusion_matrix(y, rule.indices(np.column_stack([1 - p, p])), 2)
-    assert (np.diag(inside) / inside.sum(1)).mean() > max(0.52, rule.estimate.mean)
-    assert rule.estimate.low < 0.5 < rule.estimate.high
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        (lambda p, y: (np.full_like(p, 0.5), y), "same probability.*nothing can be told"),
+        (lambda p, y: (np.round(p, 1), y), "takes only .* different values"),
+        (lambda p, y: (p[:150], y[:150]), r"'sick' has \d+ rows"),
+        (lambda p, y: (p, np.random.default_rng(0).permutation(y)), "no gain over the plain arg max beyond noise"),
+        (lambda p, y: two(400, 0.02, 1.0, seed=1), "poorly determined"),
+    ],
+)
+def test_reasons_for_care(sick, change, warning):
+    rule = sy.decisions.fit(*change(*sick))
     assert not rule.trusted
+    assert pd.Series(rule.warnings).str.contains(warning).any(), rule.warnings
+    assert "Reasons for care" in str(rule)
 
 
-def test_degenerate_scores_have_answers_and_warnings():
-    y = np.repeat(["a", "b"], [30, 10])
-    constant = sy.decisions.fit(np.full((40, 2), 0.5), y, "f1_macro")
-    assert len(set(constant(np.full((5, 2), 0.5)))) == 1
-    assert not constant.trusted
-    tied = sy.decisions.fit(np.repeat([[0.9, 0.1], [0.4, 0.6]], [28, 12], 0), y, "f1_macro")
-    assert any("distinct" in w or "different" in w for w in tied.warnings)
-    one = sy.decisions.fit(
-        np.column_stack([np.linspace(1, 0, 40), np.linspace(0, 1, 40)]), ["a"] * 39 + ["b"], "f1_macro"
-    )
-    assert not one.cross_fitted
-    assert not one.trusted
+def test_a_class_with_one_row_is_fitted_and_not_trusted():
+    proba, _ = two(100, 0.1)
+    y = np.where(np.arange(100) == 0, "sick", "well")
+    rule = sy.decisions.fit(proba, y)
+    assert not rule.cross_fitted
+    assert any("single row" in w for w in rule.warnings)
+    assert sy.decisions.from_dict(json.loads(json.dumps(rule.to_dict(), allow_nan=False))) == rule
 
 
-P = [[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]]
+P, Y = two(60, 0.3)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: sy.decisions.fit(P, ["a", "b", "a"], "f1_marco"), "f1_macro"),
-        (lambda: sy.decisions.fit(P, ["a", "b", "a"], "roc_auc"), "depends on a decision"),
-        (lambda: sy.decisions.fit(P, ["a", "b", "a"], confidence=1.5), r"confidence.*1\.5"),
-        (lambda: sy.decisions.fit(P, ["a", "b", "c"]), "3"),
-        (lambda: sy.decisions.fit(P, ["a", "b"]), "2 labels for 3 rows"),
-        (lambda: sy.decisions.fit([[np.nan, 1.0]] * 3, ["a", "b", "a"]), "row 0"),
-        (lambda: sy.decisions.fit([0.1, 0.8, 0.3], ["a", "b", "a"]), "both columns"),
-        (lambda: sy.decisions.fit(np.empty((0, 2)), []), "got none"),
-        (lambda: sy.decisions.fit(P, [0.5, 1.5, 0.5]), "regression"),
-        (lambda: sy.decisions.fit(P, ["a", "b", "a"], "expected_cost"), "cost"),
-        (lambda: sy.decisions.fit(P, ["a", "b", "a"], "expected_cost", cost_matrix=np.zeros((2, 2))), "cost"),
-        (lambda: sy.decisions.fit(P, ["a", "b", "a"], constraints="recal_a>=0.9"), "recall"),
-        (lambda: sy.decisions.fit(P, ["a", "b", "a"], constraints="recall_a>=95"), "0.95"),
-        (lambda: sy.decisions.from_dict({"rule": "__import__('os')"}), "rule"),
+        (lambda: sy.decisions.fit(P[:, 0], Y), "np.column_stack"),
+        (lambda: sy.decisions.fit(P[:, :1], Y), "np.column_stack"),
+        (lambda: sy.decisions.fit(np.where(P > 0.9, np.nan, P), Y), "finite `proba`"),
+        (lambda: sy.decisions.fit(np.log(P), Y), "softmax"),
+        (lambda: sy.decisions.fit(P[:0], Y[:0]), "scored rows"),
+        (lambda: sy.decisions.fit(P, Y[:-1]), "as many labels as rows"),
+        (lambda: sy.decisions.fit(P, np.linspace(0, 1.5, 60)), "regression target"),
+        (lambda: sy.decisions.fit(P, Y, classes=["ill", "well"]), "'sick'"),
+        (lambda: sy.decisions.fit(np.full((60, 3), 1 / 3), Y), "classes="),
+        (lambda: sy.decisions.fit(np.full((60, 3), 1 / 3), Y, classes=["dead", "sick", "well"]), "none of 'dead'"),
+        (lambda: sy.decisions.fit(P, Y, "f1_makro"), "did you mean 'f1_macro'"),
+        (lambda: sy.decisions.fit(P, Y, "roc_auc"), "depends on a decision"),
+        (lambda: sy.decisions.fit(P, Y, "expected_cost"), "a cost matrix"),
+        (lambda: sy.decisions.fit(P, Y, "expected_cost", cost_matrix=np.zeros((2, 2))), "cost"),
+        (lambda: sy.decisions.fit(P, Y, cost_matrix=[[0, 1], [1, 0]]), "expected_cost"),
+        (lambda: sy.decisions.fit(P, Y, positive="ill"), "`positive`"),
+        (lambda: sy.decisions.fit(P, Y, sample_weight=-np.ones(60)), "`sample_weight`"),
+        (lambda: sy.decisions.fit(P, Y, confidence=0.0), "`confidence`"),
+        (lambda: sy.decisions.fit(P, Y)(np.full((2, 3), 1 / 3)), "2 columns"),
     ],
 )
-def test_bad_input_is_one_clear_error(call, message):
+def test_bad_input_is_named(call, message):
     with pytest.raises(InputError, match=message):
         call()
