@@ -81,7 +81,7 @@ def main() -> None:
             sources.append(Source(name, path, table.target))
         seen: set[str] = set()
 
-        def told(name: str, done: int, total: int, what: str, part: str = part, seen: set[str] = seen) -> None:
+        def told(name: str, _: int, __: int, what: str, part: str = part, seen: set[str] = seen) -> None:
             if what != "reading" and name not in seen:
                 seen.add(name)
                 console.print(f"{part}: {name}", highlight=False)
