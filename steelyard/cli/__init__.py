@@ -10,6 +10,7 @@ import steelyard
 from steelyard.cli import comparison, console, listings
 from steelyard.cli.decision import decide
 from steelyard.cli.prediction import predict
+from steelyard.cli.studying import study
 from steelyard.cli.tuning import tune
 from steelyard.cli.weighting import weights
 
@@ -42,6 +43,7 @@ def _steelyard(
 
 
 app.command()(comparison.compare)
+app.command()(study)
 app.command()(tune)
 app.command()(decide)
 app.command()(predict)
