@@ -22,12 +22,13 @@ from steelyard.errors import InputError, MissingDependencyError
 from steelyard.losses import SoftmaxCrossEntropy, aligned
 from steelyard.training.batches import steps_per_epoch
 
-__all__ = ["MLP", "Run", "Schedule", "fit_all", "initial_weights"]
+__all__ = ["MLP", "Held", "Run", "Schedule", "fit_all", "initial_weights"]
 
 Floats = NDArray[np.float32]
 Layers = tuple[tuple[Floats, Floats], ...]
 
 _COSINE_FLOOR = 1e-6  # of a norm that a feature or weight vector is divided by
+_PATIENCE = 5  # epochs without a better value: runs then end at 27 epochs on average, 42 at most
 
 
 @dataclass(frozen=True)
@@ -39,24 +40,50 @@ class Schedule:
     hidden : tuple of int
         Widths of the hidden layers.
     epochs : int or None
-        Passes over the training rows; None: 15, or as many as make 1,000 steps, at most 100.
+        Passes over the training rows; None: 15, or as many as make 1,000 steps, at most 100. With early stopping
+        the most that a run may take, and None: four times as many.
     batch_size : int or None
         None: 256, or less where that would leave fewer than 16 batches in an epoch, at least 32.
-    learning_rate : float
-        Peak of the cosine schedule, which falls to 0.
+    learning_rate : float or None
+        Peak of the cosine schedule, which falls to 0; None: 4e-3. With early stopping the constant rate, and None:
+        1e-3.
     weight_decay : float
         Of AdamW, decoupled.
+    early_stopping : bool or int
+        Whether each run ends by itself, once its loss on rows that are held out of training has not become smaller
+        for this many epochs; True: 5. It then has the weights of its best epoch.
 
     Notes
     -----
-    15 epochs of a cosine schedule rank strategies as 30 at a constant rate do, for half the work.
+    15 epochs of a cosine schedule from 4e-3 rank strategies as 30 at a constant 1e-3 do, for half the work: that is
+    the default. A cosine schedule has to know where it ends, which early stopping does not: its rate is constant.
     """
 
     hidden: tuple[int, ...] = (64, 64)
     epochs: int | None = None
     batch_size: int | None = None
-    learning_rate: float = 4e-3
+    learning_rate: float | None = None
     weight_decay: float = 1e-4
+    early_stopping: bool | int = False
+
+    def __post_init__(self) -> None:
+        """Check what is not a size or a rate."""
+        if not isinstance(self.early_stopping, int) or self.early_stopping < 0:
+            raise InputError(
+                "`early_stopping` True, False or a number of epochs to wait, at least 1", repr(self.early_stopping)
+            )
+
+    @property
+    def patience(self) -> int:
+        """Epochs without a smaller held-out loss after which a run ends; 0: it does not end by itself."""
+        return _PATIENCE if self.early_stopping is True else int(self.early_stopping)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate: peak of the cosine schedule, or constant with early stopping."""
+        if self.learning_rate is None:
+            return 1e-3 if self.patience else 4e-3
+        return self.learning_rate
 
     def batch(self, n: int) -> int:
         """Return the batch size for `n` rows."""
@@ -68,9 +95,11 @@ class Schedule:
         return min(size, n)
 
     def steps(self, n: int) -> int:
-        """Return the number of training steps on `n` rows."""
+        """Return the number of training steps on `n` rows, with early stopping the most that there can be."""
         per_epoch = steps_per_epoch(n, self.batch(n))
-        epochs = min(100, max(15, -(-1000 // per_epoch))) if self.epochs is None else self.epochs
+        epochs = self.epochs
+        if epochs is None:
+            epochs = min(100, max(15, -(-1000 // per_epoch))) * (4 if self.patience else 1)
         return per_epoch * epochs
 
 
@@ -86,7 +115,9 @@ class Run(NamedTuple):
     later : SoftmaxCrossEntropy or None
         The loss of the last part of training (deferred weights).
     defer : float
-        Share of the steps after which `later` takes over.
+        Share of the steps after which `later` takes over. With early stopping it does so where `loss` would have
+        ended the run, from the best weights so far, at the latest after this share of the epochs; it then has its
+        own best value and patience.
     cosine : bool
         Whether the last layer gives cosines between features and class vectors instead of products.
     """
@@ -96,6 +127,28 @@ class Run(NamedTuple):
     later: SoftmaxCrossEntropy | None = None
     defer: float = 1.0
     cosine: bool = False
+
+
+class Held(NamedTuple):
+    """Rows that are held out of training, on which runs are stopped.
+
+    After each epoch a run's own loss is measured as Σ s·ω·ℓ / Σ s·ω over these rows, where s is what the sampler of
+    its stream does to the class shares: a network that is trained on equal classes is judged on equal classes.
+
+    Attributes
+    ----------
+    X : ndarray of shape (m, d)
+    y : int ndarray of shape (m,)
+    weight : float ndarray of shape (n_streams, m)
+        s, once per stream.
+    every : int
+        Steps of an epoch.
+    """
+
+    X: NDArray[Any]
+    y: NDArray[Any]
+    weight: NDArray[Any]
+    every: int
 
 
 @dataclass(frozen=True)
@@ -108,10 +161,13 @@ class MLP:
         float32, weights of shape (inputs, outputs).
     cosine : bool
         Whether the logits are cosines.
+    epochs : int or None
+        How many the run took, where it could end by itself.
     """
 
     layers: Layers
     cosine: bool
+    epochs: int | None = None
 
     def logits(self, X: NDArray[Any]) -> NDArray[np.float64]:
         """Return unnormalised scores of shape (n, C)."""
@@ -177,6 +233,8 @@ def fit_all(
     schedule: Schedule,
     n_classes: int,
     threads: int | None = None,
+    held: Held | None = None,
+    stacked: bool | None = None,
 ) -> list[MLP]:
     r"""Train one network per run, all from the same initial weights.
 
@@ -196,10 +254,15 @@ def fit_all(
     initial : layers
         As from `initial_weights`.
     schedule : Schedule
-        Learning rate and weight decay; the steps are those of the streams.
+        Learning rate, weight decay and patience; the steps are those of the streams.
     n_classes : int
     threads : int, optional
         Runs trained at a time; default one per core.
+    held : Held, optional
+        With early stopping: where runs are stopped.
+    stacked : bool, optional
+        Whether all runs take each step together, instead of one run after the other from first step to last. Default:
+        where JAX computes on something else than a CPU.
 
     Returns
     -------
@@ -209,49 +272,70 @@ def fit_all(
     if not np.isfinite(X).all():
         row, column = np.argwhere(~np.isfinite(np.asarray(X)))[0]
         raise InputError("finite features", f"{X[row, column]} in row {row}, column {column}")
+    if (held is None) is bool(schedule.patience):
+        raise InputError("`held` rows with early stopping, and none without", f"patience {schedule.patience}")
     jax = _jax()
-    import jax.numpy as jnp
-
-    y = np.asarray(y)
-    both = aligned([r.loss for r in runs] + [r.later or r.loss for r in runs], n_classes)
-    steps = streams.shape[1]
-    deferred = any(run.later is not None for run in runs)
-    numbers = []
-    for run, early, late in zip(runs, both[: len(runs)], both[len(runs) :], strict=True):
-        rows = y[streams[run.stream]].ravel()
-        constant = [_mean_weight(loss, rows) * streams.shape[2] for loss in (early, late)]
-        numbers.append(
-            (early, late, *constant, round(run.defer * steps), run.stream, run.cosine),
-        )
-    width = _padded(len(X))
-    table = jnp.zeros((width, X.shape[1]), jnp.float32).at[: len(X)].set(jnp.asarray(X, jnp.float32))
-    labels = jnp.zeros(width, jnp.int32).at[: len(y)].set(jnp.asarray(y, jnp.int32))
-    shared = (initial, table, labels, jnp.asarray(streams), schedule.learning_rate, schedule.weight_decay)
-    workers = min(len(runs), threads or os.cpu_count() or 1)
+    stacked = jax.default_backend() != "cpu" if stacked is None else stacked
+    workers = 1 if stacked else min(len(runs), threads or os.cpu_count() or 1)
     size = -(-len(runs) // workers)
+    steps, unit = streams.shape[1], 1 if held is None else held.every
+    numbers = _numbers(runs, y, streams, n_classes, steps // unit)
     # every block has the same shape, filled up with a run that is not looked at, so that one program serves all
     numbers += [numbers[-1]] * (size * workers - len(runs))
     blocks = [
-        jax.tree.map(lambda *leaves: jnp.asarray(np.stack([np.asarray(v) for v in leaves]), _dtype(leaves[0])), *part)
+        jax.tree.map(lambda *leaves: np.stack([np.asarray(v, _dtype(v)) for v in leaves]), *part)
         for part in (numbers[i * size : (i + 1) * size] for i in range(workers))
     ]
-    program = _program(deferred)
-    trained = _in_threads(lambda block: jax.device_get(program(block, *shared)), blocks)
+    shared = jax.device_put(
+        {
+            "initial": initial,
+            "X": _filled(X, np.float32),
+            "y": _filled(y, np.int32),
+            "streams": _filled(np.moveaxis(streams, 0, 1), np.int32),
+            "steps": np.int32(steps),
+            "rate": np.float32(schedule.rate),
+            "decay": np.float32(schedule.weight_decay),
+        }
+    )
+    if held is not None:
+        shared |= {
+            "held_X": _filled(held.X, np.float32),
+            "held_y": _filled(held.y, np.int32),
+            "held_weight": _filled(held.weight.T, np.float32).T,
+            "every": np.int32(held.every),
+            "patience": np.int32(schedule.patience),
+        }
+    program = _program(any(run.later is not None for run in runs), held is not None, stacked)
+    trained = _in_threads(lambda block: jax.device_get(program(block, shared)), blocks)
     out = []
     for i, run in enumerate(runs):
-        part, at = trained[i // size], i % size
-        out.append(MLP(tuple((w[at], b[at]) for w, b in part), run.cosine))
+        (layers, epochs), at = trained[i // size], i % size
+        taken = None if held is None else int(epochs[at])
+        out.append(MLP(tuple((w[at], b[at]) for w, b in layers), run.cosine, taken))
     return out
 
 
-def _mean_weight(loss: SoftmaxCrossEntropy, rows: NDArray[Any]) -> float:
-    """Return the mean of ω over the rows of a stream."""
+def _numbers(
+    runs: Sequence[Run], y: NDArray[Any], streams: NDArray[np.int32], n_classes: int, length: int
+) -> list[tuple[Any, ...]]:
+    """Return what sets one run apart: its losses, their constant denominators, when the later one takes over."""
+    both = aligned([r.loss for r in runs] + [r.later or r.loss for r in runs], n_classes)
+    counts = [np.bincount(y[stream].ravel(), minlength=n_classes) for stream in streams]
+    out = []
+    for run, early, late in zip(runs, both[: len(runs)], both[len(runs) :], strict=True):
+        constant = [_mean_weight(loss, counts[run.stream]) * streams.shape[2] for loss in (early, late)]
+        out.append((early, late, *constant, round(run.defer * length), run.later is not None, run.stream, run.cosine))
+    return out
+
+
+def _mean_weight(loss: SoftmaxCrossEntropy, counts: NDArray[Any]) -> float:
+    """Return the mean of ω over the rows of a stream, of which it has so many per class."""
     w = loss.parameters["class_weight"]
     if w is None:
         return 1.0
     if loss.weight_by != "target":
         raise InputError("class weights by the true class", f"weight_by={loss.weight_by!r}")
-    return float(np.mean(w[rows]))
+    return float(w @ counts / counts.sum())
 
 
 def _in_threads(work: Any, blocks: list[Any]) -> list[Any]:
@@ -267,10 +351,11 @@ def _dtype(value: Any) -> Any:
     return {"f": np.float32, "b": np.bool_}.get(kind, np.int32)
 
 
-def _padded(n: int) -> int:
-    """Return a number of rows that folds of about the same size share: the next multiple of an eighth of n."""
-    step = 1 << max(4, (n - 1).bit_length() - 3)
-    return -(-n // step) * step
+def _filled(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """Return an array with zeros behind its rows, up to a power of two: folds of about one size share a program."""
+    out = np.zeros((max(16, 1 << (len(values) - 1).bit_length()), *values.shape[1:]), dtype)
+    out[: len(values)] = values
+    return out
 
 
 def _jax() -> Any:
@@ -285,11 +370,12 @@ def _jax() -> Any:
     return jax
 
 
-@lru_cache(maxsize=2)
-def _program(deferred: bool) -> Any:
-    """Return the compiled program: blocks of numbers, then what the runs share, to trained layers.
+@lru_cache(maxsize=8)
+def _program(deferred: bool, stopping: bool, stacked: bool) -> Any:
+    """Return the compiled program: a block of numbers and what the runs share, to trained layers and their epochs.
 
-    With `deferred` a run may change its loss on the way.
+    With `deferred` a run may change its loss on the way, with `stopping` it ends by itself. The number of steps is
+    data, not structure: folds of about the same size run the same program.
     """
     import jax
     import jax.numpy as jnp
@@ -306,35 +392,94 @@ def _program(deferred: bool) -> Any:
         product = x @ weights
         return jnp.where(cosine, product / (row * column), product + bias)
 
-    def train(one: Any, initial: Any, X: Any, y: Any, streams: Any, rate: Any, decay: Any) -> Any:
-        early, late, early_sum, late_sum, defer, stream, cosine = one
-        batches = streams[stream]
-        steps = batches.shape[0]
+    def train(one: Any, shared: Any) -> tuple[Any, Any]:
+        early, late, early_sum, late_sum, defer, changes, stream, cosine = one
         # one vector of all numbers of a loss: choosing between two is then one operation a step, not one a parameter
         before, restore = ravel_pytree(early)
         before = jnp.concatenate([early_sum[None], before])
         after = jnp.concatenate([late_sum[None], ravel_pytree(late)[0]])
-        adamw = optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(decay))
+        adamw = optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(shared["decay"]))
 
-        def step(state: Any, at: Any) -> tuple[Any, None]:
+        def loss_in(is_late: Any) -> tuple[Any, Any]:
+            if not deferred:
+                return early, early_sum
+            numbers = jnp.where(is_late, after, before)
+            return restore(numbers[1:]), numbers[0]
+
+        def step(t: Any, state: Any, is_late: Any, rate: Any) -> Any:
             layers, moments = state
-            t, rows = at
-            x, labels = X[rows], y[rows]
-            if deferred:
-                numbers = jnp.where(t < defer, before, after)
-                now, total = restore(numbers[1:]), numbers[0]
-            else:
-                now, total = early, early_sum
+            rows = shared["streams"][t, stream]
+            x, labels = shared["X"][rows], shared["y"][rows]
+            now, total = loss_in(is_late)
             grads = jax.grad(lambda p: now(logits(p, x, cosine), labels, denominator=total))(layers)
             direction, moments = adamw.update(grads, moments, layers)
-            now_rate = rate * 0.5 * (1.0 + jnp.cos(jnp.pi * t / steps))
-            return (jax.tree.map(lambda p, u: p - now_rate * u, layers, direction), moments), None
+            return jax.tree.map(lambda p, u: p - rate * u, layers, direction), moments
 
-        state = (initial, adamw.init(initial))
-        (layers, _), _ = jax.lax.scan(step, state, (jnp.arange(steps), batches))
-        return layers
+        start = (shared["initial"], adamw.init(shared["initial"]))
+        steps, rate = shared["steps"], shared["rate"]
+        if not stopping:
 
-    def block(numbers: Any, *shared: Any) -> Any:
-        return jax.lax.map(lambda one: train(one, *shared), numbers)
+            def falling(t: Any, state: Any) -> Any:
+                return step(t, state, t >= defer, rate * 0.5 * (1.0 + jnp.cos(jnp.pi * t / steps)))
+
+            return jax.lax.fori_loop(0, steps, falling, start)[0], steps
+
+        every = shared["every"]
+        most = steps // every
+
+        def epoch(state: _Epochs) -> _Epochs:
+            begin = state.epoch * every
+            layers, moments = jax.lax.fori_loop(
+                begin, begin + every, lambda t, s: step(t, s, state.is_late, rate), (state.layers, state.moments)
+            )
+            now, _ = loss_in(state.is_late)
+            weighted, weight = now.numerator_and_denominator(
+                logits(layers, shared["held_X"], cosine), shared["held_y"], shared["held_weight"][stream]
+            )
+            value = weighted / weight
+            better = value < state.best
+            kept = jax.tree.map(lambda new, old: jnp.where(better, new, old), layers, state.kept)
+            best = jnp.where(better, value, state.best)
+            waited = jnp.where(better, 0, state.waited + 1)
+            done = state.epoch + 1
+            ended = waited >= shared["patience"]
+            if not deferred:
+                return _Epochs(layers, moments, kept, best, waited, done, ended, state.is_late)
+            # where the first loss ends the later one begins: from the best weights, with a patience of its own
+            turns = changes & ~state.is_late & (ended | (done >= defer)) & jnp.isfinite(best)
+            return _Epochs(
+                jax.tree.map(lambda old, new: jnp.where(turns, old, new), kept, layers),
+                moments,
+                kept,
+                jnp.where(turns, jnp.inf, best),
+                jnp.where(turns, 0, waited),
+                done,
+                ended & ~turns,
+                state.is_late | turns,
+            )
+
+        first = _Epochs(*start, start[0], jnp.float32(jnp.inf), jnp.int32(0), jnp.int32(0), jnp.bool_(0), jnp.bool_(0))
+        last = jax.lax.while_loop(lambda s: (s.epoch < most) & ~s.ended, epoch, first)
+        # a run that never had a finite value has no best weights: it is handed back as it is, for its caller to report
+        found = jnp.isfinite(last.best)
+        return jax.tree.map(lambda k, p: jnp.where(found, k, p), last.kept, last.layers), last.epoch
+
+    def block(numbers: Any, shared: Any) -> Any:
+        if stacked:
+            return jax.vmap(train, in_axes=(0, None))(numbers, shared)
+        return jax.lax.map(lambda one: train(one, shared), numbers)
 
     return jax.jit(block)
+
+
+class _Epochs(NamedTuple):
+    """Where a run is that may end by itself."""
+
+    layers: Any
+    moments: Any
+    kept: Any
+    best: Any
+    waited: Any
+    epoch: Any
+    ended: Any
+    is_late: Any

@@ -47,11 +47,14 @@ class Fitted:
         Why the fit should not be trusted blindly: it did not converge.
     seconds : float
         Time of the fit; of a stack of fits, its share.
+    epochs : int or None
+        How many it took, where a fit ends by itself.
     """
 
     model: TrainedModel
     trouble: str | None = None
     seconds: float = 0.0
+    epochs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ def _mlp(
         if isinstance(network, Exception):
             out.append(network)
         elif all(np.isfinite(w).all() and np.isfinite(b).all() for w, b in network.layers):
-            out.append(Fitted(network, None, seconds))
+            out.append(Fitted(network, None, seconds, network.epochs))
         else:
             out.append(FloatingPointError("its training diverged: weights are not finite"))
     return out
@@ -188,7 +191,7 @@ def get(name: str, **options: Any) -> Model:
         One of `names()`.
     **options
         linear: penalty, max_steps; lightgbm: n_estimators, learning_rate, num_leaves, min_child_samples; mlp: hidden,
-        epochs, batch_size, learning_rate, weight_decay.
+        epochs, batch_size, learning_rate, weight_decay, early_stopping.
 
     Raises
     ------

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from steelyard import sampling
 from steelyard.strategies import Point
 from steelyard.training import mlp
-from steelyard.training.batches import shuffled
+from steelyard.training.batches import held_out, shuffled, steps_per_epoch
+from steelyard.weights import class_weight
 
 __all__ = ["drawing", "fit_points"]
 
 # one stream of random numbers per purpose, all from the seed of the fold: the strategies that are in or out of a
 # comparison change nothing for the others
-_INITIAL, _ORDER, _DRAW = 0, 1, 2
+_INITIAL, _ORDER, _DRAW, _HELD = 0, 1, 2, 3
 
 
 def drawing(state: int) -> np.random.Generator:
@@ -35,11 +36,17 @@ def fit_points(
 ) -> list[mlp.MLP | Exception]:
     """Train one network per strategy, all from the same initial weights and, where they draw alike, in the same order.
 
+    With early stopping a tenth of every class is set aside first: samplers and streams see the other rows only.
+
     Returns
     -------
     list
         A network per point, or what kept it from being trained.
     """
+    stop_X, stop_y = X[:0], y[:0]
+    if schedule.patience:
+        kept, stop = held_out(y, np.random.default_rng([state, _HELD]))
+        stop_X, stop_y, X, y = X[stop], y[stop], X[kept], y[kept]
     steps, batch = schedule.steps(len(y)), schedule.batch(len(y))
     made: tuple[NDArray[Any], NDArray[Any]] | None = None
     streams: dict[str | None, Any] = {}
@@ -61,6 +68,12 @@ def fit_points(
     place = {name: i for i, name in enumerate(streams)}
     trained = [p for p in points if p.sampler in place]
     sizes = (X.shape[1], *schedule.hidden, n_classes)
+    held = None
+    if schedule.patience:
+        # every sampler ends with equal classes, and so do the rows that its networks are stopped on
+        equal = class_weight("balanced", np.bincount(stop_y, minlength=n_classes))[stop_y]
+        weight = np.stack([np.ones(len(stop_y)) if name is None else equal for name in place] or [equal])
+        held = mlp.Held(stop_X, stop_y, weight, steps_per_epoch(len(y), batch))
     networks = iter(
         mlp.fit_all(
             table,
@@ -70,6 +83,7 @@ def fit_points(
             mlp.initial_weights(sizes, np.random.default_rng([state, _INITIAL])),
             schedule,
             n_classes,
+            held=held,
         )
         if trained
         else ()

@@ -31,7 +31,7 @@ def plain_torch(X, y, stream, initial, schedule, loss_of, cosine=False, score=No
     """A loop that anyone would write: torch.optim.AdamW, a cosine schedule, our initial weights and batches."""
     layers = [(torch.tensor(w), torch.tensor(b)) for w, b in initial]
     parameters = [p.requires_grad_() for pair in layers for p in pair]
-    optimiser = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, eps=1e-8)
+    optimiser = torch.optim.AdamW(parameters, lr=schedule.rate, weight_decay=schedule.weight_decay, eps=1e-8)
     steps = len(stream)
     rate = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda t: 0.5 * (1 + np.cos(np.pi * t / steps)))
     inputs, labels = torch.tensor(X, dtype=torch.float32), torch.tensor(y)
