@@ -163,11 +163,14 @@ class MLP:
         Whether the logits are cosines.
     epochs : int or None
         How many the run took, where it could end by itself.
+    settled : bool
+        Whether it ended by itself, where it could.
     """
 
     layers: Layers
     cosine: bool
     epochs: int | None = None
+    settled: bool = True
 
     def logits(self, X: NDArray[Any]) -> NDArray[np.float64]:
         """Return unnormalised scores of shape (n, C)."""
@@ -309,9 +312,9 @@ def fit_all(
     trained = _in_threads(lambda block: jax.device_get(program(block, shared)), blocks)
     out = []
     for i, run in enumerate(runs):
-        (layers, epochs), at = trained[i // size], i % size
+        (layers, epochs, ended), at = trained[i // size], i % size
         taken = None if held is None else int(epochs[at])
-        out.append(MLP(tuple((w[at], b[at]) for w, b in layers), run.cosine, taken))
+        out.append(MLP(tuple((w[at], b[at]) for w, b in layers), run.cosine, taken, bool(ended[at])))
     return out
 
 
@@ -372,7 +375,7 @@ def _jax() -> Any:
 
 @lru_cache(maxsize=8)
 def _program(deferred: bool, stopping: bool, stacked: bool) -> Any:
-    """Return the compiled program: a block of numbers and what the runs share, to trained layers and their epochs.
+    """Return the compiled program: a block of numbers and what the runs share, to layers, epochs, whether they ended.
 
     With `deferred` a run may change its loss on the way, with `stopping` it ends by itself. The number of steps is
     data, not structure: folds of about the same size run the same program.
@@ -392,7 +395,7 @@ def _program(deferred: bool, stopping: bool, stacked: bool) -> Any:
         product = x @ weights
         return jnp.where(cosine, product / (row * column), product + bias)
 
-    def train(one: Any, shared: Any) -> tuple[Any, Any]:
+    def train(one: Any, shared: Any) -> tuple[Any, Any, Any]:
         early, late, early_sum, late_sum, defer, changes, stream, cosine = one
         # one vector of all numbers of a loss: choosing between two is then one operation a step, not one a parameter
         before, restore = ravel_pytree(early)
@@ -422,7 +425,7 @@ def _program(deferred: bool, stopping: bool, stacked: bool) -> Any:
             def falling(t: Any, state: Any) -> Any:
                 return step(t, state, t >= defer, rate * 0.5 * (1.0 + jnp.cos(jnp.pi * t / steps)))
 
-            return jax.lax.fori_loop(0, steps, falling, start)[0], steps
+            return jax.lax.fori_loop(0, steps, falling, start)[0], steps, jnp.bool_(1)
 
         every = shared["every"]
         most = steps // every
@@ -462,7 +465,8 @@ def _program(deferred: bool, stopping: bool, stacked: bool) -> Any:
         last = jax.lax.while_loop(lambda s: (s.epoch < most) & ~s.ended, epoch, first)
         # a run that never had a finite value has no best weights: it is handed back as it is, for its caller to report
         found = jnp.isfinite(last.best)
-        return jax.tree.map(lambda k, p: jnp.where(found, k, p), last.kept, last.layers), last.epoch
+        layers = jax.tree.map(lambda k, p: jnp.where(found, k, p), last.kept, last.layers)
+        return layers, last.epoch, last.ended
 
     def block(numbers: Any, shared: Any) -> Any:
         if stacked:
