@@ -90,8 +90,8 @@ def _ranked(name: str, which: Sequence[int], function: Callable[..., float], exp
     """Mean of one against the rest over `which`; for two classes that is the positive one."""
 
     def prepare(y: Ints, proba: Floats, _: Ints) -> OfWeights:
-        parts = [(_ranking.Ranking.of(proba[:, k]), y == k) for k in which]
-        return lambda weight: float(np.mean([function(r.curve(hit, weight)) for r, hit in parts]))
+        parts = [_ranking.Ranking.of(proba[:, k]).where_found(y == k) for k in which]
+        return lambda weight: sum(function(curve(weight)) for curve in parts) / len(parts)
 
     return Metric(name, "ranking", explanation, (0.0, 1.0), prepare, **more)
 

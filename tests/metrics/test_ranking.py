@@ -25,6 +25,26 @@ def test_equal_to_scikit_learn(seed, ties, weighted):
     assert roc_auc(curve) == pytest.approx(sk.roc_auc_score(y, scores, sample_weight=w))
 
 
+@given(st.integers(0, 10_000), st.booleans(), st.integers(1, 40))
+@settings(max_examples=60, deadline=None)
+def test_the_cuts_beside_positive_rows_say_all_that_every_cut_says(seed, ties, rows):
+    """scikit-learn's values, with the weights of a bootstrap: many rows have none."""
+    y, scores, _ = data(seed, ties)
+    y, scores = y[:rows], scores[:rows]
+    weight = np.random.default_rng(seed + 1).poisson(0.7, rows).astype(float)
+    short = Ranking.of(scores).where_found(y)
+    for w in (weight, None):
+        whole, few = Ranking.of(scores).curve(y, w), short(w)
+        if not whole.defined:
+            assert not few.defined
+            continue
+        assert average_precision(few) == pytest.approx(sk.average_precision_score(y, scores, sample_weight=w))
+        assert roc_auc(few) == pytest.approx(sk.roc_auc_score(y, scores, sample_weight=w))
+        for level in (0.2, 0.5, 1.0):
+            assert precision_at_recall(few, level) == pytest.approx(precision_at_recall(whole, level))
+            assert recall_at_precision(few, level) == pytest.approx(recall_at_precision(whole, level))
+
+
 @pytest.mark.parametrize("level", [0.1, 0.5, 0.9, 1.0])
 def test_levels_equal_the_curve_of_scikit_learn(level):
     y, scores, _ = data(3, ties=True)
