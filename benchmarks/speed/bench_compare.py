@@ -8,8 +8,9 @@ Needs `pip install "steelyard[bench]"`. Run it on a machine that does nothing el
   features in 10 classes. Ours is the comparison's own path, samplers and index streams included, measured whole. A peer
   trains one network, unweighted, for some epochs: its time grows in proportion, so that it is quoted per run and epoch,
   the median of all epochs but the first. What it pays once per fit beside them (building, tracing) is left out of the
-  ratios and stands in a column of its own; ours is whole, except that its first call, which compiles, is. Peers have one core, as more only slow steps of this size down; ours has one, too ("one
-  core"), and then all. One process per variant, so that Keras can have both backends; they take turns.
+  ratios and stands in a column of its own; of ours the first call, which may compile, is left out and quoted. Peers
+  have one core, as more only slow steps of this size down; ours has one, too ("one core"), and then all. One process
+  per variant, so that Keras can have both backends; they take turns.
 - **Whole comparisons.** 450 runs (30 strategies × 5 folds × 3 repeats), default recipe, in a fresh process, from the
   imports to the report's numbers: at 2,000 rows beside importing Keras with TensorFlow and fitting one model; at
   20,000 rows in units of one skorch fit of 30 epochs.
@@ -35,9 +36,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import peers
+from peers import BATCH, CLASSES, FEATURES, FOLDS, data, folds, timed
 
 ROOT = Path(__file__).resolve().parents[2]
-FEATURES, CLASSES, BATCH, FOLDS = 30, 10, 256, 5
 STRATEGIES = (
     "none", "balanced", "inverse_sqrt", "effective_number", "scaled_logits", "focal", "class_balanced_focal",
     "logit_adjusted", "vector_scaling", "ldam", "oversample", "balanced_batches",
@@ -47,19 +49,6 @@ ROWS = (2_000, 20_000, 200_000)
 PARTS = ("runs", "strategies", "comparisons")
 PEERS = {"skorch": "skorch", "keras (tensorflow)": "keras", "keras (jax)": "keras", "torch loop": "torch",
          "scikit-learn": "scikit-learn"}  # fmt: skip
-
-
-def data(rows, classes=CLASSES):
-    rng = np.random.default_rng(0)
-    priors = np.geomspace(1.0, 0.1 if classes == 2 else 0.05, classes)
-    y = rng.choice(classes, rows, p=priors / priors.sum())
-    X = rng.normal(size=(rows, FEATURES)) + 0.5 * rng.normal(size=(classes, FEATURES))[y]
-    return X.astype(np.float32), y
-
-
-def folds(y):
-    place = np.random.default_rng(1).permutation(len(y)) % FOLDS
-    return [np.flatnonzero(place != k) for k in range(FOLDS)]
 
 
 # ours --------------------------------------------------------------------------------------------------------------
@@ -99,113 +88,6 @@ class Ours:
         return (time.perf_counter() - begun) / (len(names) * n_folds * epochs), 0.0
 
 
-# the peers: (rows, hidden, epochs) → seconds per epoch, seconds per fit beside the epochs ---------------------------
-
-
-def one_fold(rows):
-    X, y = data(rows)
-    train = folds(y)[0]
-    return X[train], y[train].astype(np.int64)
-
-
-def epoch_by_epoch(fit, epochs):
-    """Fit once; return the median seconds of an epoch but the first, and what is left beside the epochs.
-
-    `fit(epochs, ends)` appends the time to `ends` after each epoch.
-    """
-    ends = []
-    whole = timed(fit, 1 + epochs, ends)
-    per_epoch = statistics.median(np.diff(ends))
-    return per_epoch, max(whole - (1 + epochs) * per_epoch, 0.0)
-
-
-def timed(work, *args):
-    begun = time.perf_counter()
-    work(*args)
-    return time.perf_counter() - begun
-
-
-def torch_network(hidden):
-    import torch
-
-    parts = []
-    for a, b in pairwise((FEATURES, *hidden, CLASSES)):
-        parts += [torch.nn.Linear(a, b), torch.nn.ReLU()]
-    return torch.nn.Sequential(*parts[:-1])
-
-
-def torch_loop(rows, hidden, epochs):
-    import torch
-
-    X, y = map(torch.tensor, one_fold(rows))
-
-    def fit(epochs, ends):
-        model = torch_network(hidden)
-        optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3, fused=True)
-        for _ in range(epochs):
-            for batch in torch.randperm(len(X))[: len(X) // BATCH * BATCH].split(BATCH):
-                optimiser.zero_grad()
-                torch.nn.functional.cross_entropy(model(X[batch]), y[batch]).backward()
-                optimiser.step()
-            ends.append(time.perf_counter())
-
-    return epoch_by_epoch(fit, epochs)
-
-
-def skorch_epochs(rows, hidden, epochs):
-    import skorch
-    import torch
-
-    X, y = one_fold(rows)
-
-    def fit(epochs, ends):
-        class Clock(skorch.callbacks.Callback):
-            def on_epoch_end(self, net, **_):
-                ends.append(time.perf_counter())
-
-        skorch.NeuralNetClassifier(
-            torch_network(hidden), criterion=torch.nn.CrossEntropyLoss, optimizer=torch.optim.AdamW, lr=4e-3,
-            max_epochs=epochs, batch_size=BATCH, train_split=None, verbose=0, iterator_train__shuffle=True,
-            callbacks=[Clock()],
-        ).fit(X, y)  # fmt: skip
-
-    return epoch_by_epoch(fit, epochs)
-
-
-def keras_fit(X, y, hidden, epochs, callbacks=()):
-    import keras
-
-    layers = [keras.layers.Dense(width, activation="relu") for width in hidden]
-    model = keras.Sequential([keras.layers.Input((FEATURES,)), *layers, keras.layers.Dense(int(y.max()) + 1)])
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer=keras.optimizers.AdamW(4e-3), loss=loss)
-    model.fit(X, y, batch_size=BATCH, epochs=epochs, verbose=0, callbacks=list(callbacks))
-
-
-def keras_epochs(rows, hidden, epochs):
-    import keras
-
-    X, y = one_fold(rows)
-
-    def fit(epochs, ends):
-        clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(time.perf_counter()))
-        keras_fit(X, y, hidden, epochs, [clock])
-
-    return epoch_by_epoch(fit, epochs)
-
-
-def sklearn_epochs(rows, hidden, epochs):
-    import warnings
-
-    from sklearn.neural_network import MLPClassifier
-
-    warnings.simplefilter("ignore")  # it has not converged after so few epochs: of course
-    X, y = one_fold(rows)
-
-    network = MLPClassifier(tuple(hidden), batch_size=BATCH, max_iter=epochs, learning_rate_init=4e-3, tol=0.0)
-    return timed(network.fit, X, y) / epochs, 0.0
-
-
 # whole comparisons, each in a process of its own --------------------------------------------------------------------
 
 
@@ -240,7 +122,7 @@ def whole(rows, decisions, repeats, backend):
 
 def one_keras(rows):
     X, y = data(rows, 2)
-    keras_fit(X, y, (64, 64), 30)
+    peers.keras_fit(X, y, (64, 64), 30)
 
 
 # processes ----------------------------------------------------------------------------------------------------------
@@ -275,16 +157,16 @@ def serve(variant, backend):
         torch.set_num_threads(1)
     work = {
         "steelyard": Ours(backend),
-        "torch loop": torch_loop,
-        "skorch": skorch_epochs,
-        "scikit-learn": sklearn_epochs,
+        "torch loop": peers.torch_loop,
+        "skorch": peers.skorch_epochs,
+        "scikit-learn": peers.sklearn_epochs,
     }
     for line in sys.stdin:
         asked = json.loads(line)
         if asked.pop("peak", False):
             answer = peak_gflops()
         else:
-            answer = work.get(variant, keras_epochs)(**asked)
+            answer = work.get(variant, peers.keras_epochs)(**asked)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps({"answer": answer, "megabytes": memory}), file=answers, flush=True)
 
@@ -388,8 +270,8 @@ def run_for_run(asked):
     out = []
     for rows in rows_of:
         # enough epochs that a measurement is not noise, few enough that skorch ends
-        ours, peers = {2_000: (15, 20), 20_000: (5, 3), 200_000: (2, 2)}[rows]
-        ours, peers = (max(1, ours // 3), max(2, peers // 3)) if asked.quick else (ours, peers)
+        ours, theirs = {2_000: (15, 20), 20_000: (5, 3), 200_000: (2, 2)}[rows]
+        ours, theirs = (max(1, ours // 3), max(2, theirs // 3)) if asked.quick else (ours, theirs)
         for hidden in SIZES:
             seconds, once = {name: [] for name in children}, {name: [] for name in children}
             first = {}
@@ -397,7 +279,7 @@ def run_for_run(asked):
                 first[name] = children[name].ask(rows=rows, hidden=hidden, epochs=ours)[0]
             for _ in range(asked.repeats):
                 for name, child in children.items():
-                    epochs = ours if name.startswith("steelyard") else peers
+                    epochs = ours if name.startswith("steelyard") else theirs
                     per_epoch, per_fit = child.ask(rows=rows, hidden=hidden, epochs=epochs)
                     seconds[name].append(per_epoch)
                     once[name].append(per_fit)
@@ -446,9 +328,9 @@ def comparisons(asked):
     repeats = 1 if asked.quick else 3
     plain = {"backend": asked.backend, "repeats": repeats}
     small = {
-        "450 runs, training alone": ("train", "steelyard", {"rows": 2_000} | plain),
-        "450 runs, decisions='default'": ("whole", "steelyard", {"rows": 2_000, "decisions": "default"} | plain),
-        "450 runs, decisions='both'": ("whole", "steelyard", {"rows": 2_000, "decisions": "both"} | plain),
+        "training alone": ("train", "steelyard", {"rows": 2_000} | plain),
+        "decisions='default'": ("whole", "steelyard", {"rows": 2_000, "decisions": "default"} | plain),
+        "decisions='both'": ("whole", "steelyard", {"rows": 2_000, "decisions": "both"} | plain),
         "import Keras with TensorFlow, fit one model": ("keras", "keras (tensorflow)", {"rows": 2_000}),
     }
     seconds, memory = {name: [] for name in small}, {}
@@ -459,8 +341,8 @@ def comparisons(asked):
             memory[name] = megabytes
             print(".", end="", file=sys.stderr, flush=True)
     large = {
-        "450 runs, training alone": ("train", {"rows": 20_000} | plain),
-        "450 runs, decisions='default'": ("whole", {"rows": 20_000, "decisions": "default"} | plain),
+        "training alone": ("train", {"rows": 20_000} | plain),
+        "decisions='default'": ("whole", {"rows": 20_000, "decisions": "default"} | plain),
     }
     skorch = Child("skorch", None, 1)
     units, long = [], {name: [] for name in large}
@@ -519,6 +401,8 @@ def printed(found):
             head = [f"{rows:,} rows, {hidden[0]}×{len(hidden)}", "ms", "over ours, one core", "over ours, all cores",
                     "s once per fit", "of matrix peak"]  # fmt: skip
             table(head, lines)
+        compiling = max(r.get("first_call_more_seconds", 0.0) for r in part["rows"])
+        print(f"Our first call for a shape of the data took up to {compiling:.1f} s more than the next.\n")
         peak = ", ".join(f"{name} {value:.0f}" for name, value in part["peak_gflops_one_core"].items())
         print(
             f"Matrix peak of one core, GFLOP/s: {peak}. Not installed: {', '.join(part['not_installed']) or 'none'}.\n"
@@ -533,17 +417,19 @@ def printed(found):
         part = found["comparisons"]
         n, keras = part["runs"], part["2000"]["import Keras with TensorFlow, fit one model"]["median"]
         if n != 450:
-            print(f"{n} runs in place of 450, not scaled.\n")
+            print(f"--quick: {n} runs in place of 450.\n")
         lines = [[name, f"{v['median']:.1f}", f"{v['median'] / keras:.2f}", f"{part['peak_megabytes'][name]:.0f}"]
                  for name, v in part["2000"].items()]  # fmt: skip
-        table(["2,000 rows, fresh process", "s", "over Keras", "peak MB"], lines)
+        table([f"{n} runs, 2,000 rows, fresh process", "s", "over Keras", "peak MB"], lines)
         unit = part["skorch_fit_30_epochs"]["median"]
         memory = part["peak_megabytes"]
         lines = [
             [name, f"{v['median']:.1f}", f"{v['median'] / unit:.1f}", f"{memory[f'20,000 rows: {name}']:.0f}"]
             for name, v in part["20000"].items()
         ]
-        table([f"20,000 rows (one skorch fit of 30 epochs: {unit:.2f} s)", "s", "skorch fits", "peak MB"], lines)
+        table(
+            [f"{n} runs, 20,000 rows (one skorch fit of 30 epochs: {unit:.2f} s)", "s", "skorch fits", "peak MB"], lines
+        )
 
 
 def facts(asked):
