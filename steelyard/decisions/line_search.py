@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.decisions.thresholds import OfConfusion, middle_best
-from steelyard.metrics.confusion import confusion_matrix
+from steelyard.metrics.confusion import balanced_accuracy, confusion_matrix
 
 __all__ = ["Scored", "ascend", "best_step"]
 
@@ -69,7 +69,8 @@ def best_step(scored: Scored, log_w: Floats, k: int, metric: OfConfusion, sign: 
     Row i is labelled k exactly if :math:`\log w_k > r_i = \max_{j \ne k} (\log w_j + \log p_{ij}) - \log p_{ik}`, so
     the distinct r are all the cuts there are. Up to 12,500 / C² of them (at least 64) are all looked at. Of m > 64
     more, √m quantiles (at least 64) are, and then the cuts on both sides of the three best. Of equally good cuts the
-    middle one is taken, halfway between its two rows. Ratios that differ by less than 1e-9 are one.
+    middle one is taken, halfway between its two rows. Ratios that differ by less than 1e-9 are one. All
+    cuts are looked at for balanced accuracy.
 
     Parameters
     ----------
@@ -176,7 +177,8 @@ def _best_cut(span: _Span, metric: OfConfusion, sign: float) -> tuple[float, flo
     cuts = np.flatnonzero(np.diff(bounds) > _APART)
     if not len(cuts):
         return 0.0, -np.inf
-    if len(cuts) > max(_FEWEST_CUTS, _CELLS // span.base.size):
+    values = _by_row(span, cuts, metric, sign)
+    if values is None and len(cuts) > max(_FEWEST_CUTS, _CELLS // span.base.size):
         most = max(_FEWEST_CUTS, int(np.sqrt(len(cuts))))
         some = np.linspace(0, len(cuts) - 1, most).astype(np.intp)
         best = np.argsort(_at(span, cuts[some], metric, sign), kind="stable")[-_BRACKETS:]
@@ -186,11 +188,29 @@ def _best_cut(span: _Span, metric: OfConfusion, sign: float) -> tuple[float, flo
             first, last = some[max(i - 1, 0)], some[min(i + 1, most - 1)]
             near[first : last + 1 : (last - first) // most + 1] = True
         cuts = cuts[near]
-    values = _at(span, cuts, metric, sign)
+    values = _at(span, cuts, metric, sign) if values is None else values
     if not (values > -np.inf).any():
         return 0.0, -np.inf
     best_cut = middle_best(values, True)
     return _between(float(bounds[cuts[best_cut]]), float(bounds[cuts[best_cut] + 1])), float(values[best_cut])
+
+
+def _by_row(span: _Span, cuts: NDArray[np.intp], metric: OfConfusion, sign: float) -> Floats | None:
+    """Return sign · metric after `cuts` rows where each row adds its own part: for balanced accuracy.
+
+    A row of class i that is labelled so adds 1 / (C n_i), whatever the others are; a running sum is then all that it
+    takes, instead of a matrix at each cut.
+    """
+    totals = span.base.sum(1)
+    if metric is not balanced_accuracy or not (totals > 0).all():
+        return None
+    n_classes = len(totals)
+    part = 1.0 / (n_classes * totals)
+    truth, instead = np.divmod(span.cell, n_classes)
+    gain = part[truth] * (np.where(truth == span.k, 1.0, 0.0) - np.where(truth == instead, 1.0, 0.0))
+    gain = gain if span.weight is None else gain * span.weight
+    after = np.concatenate([[0.0], np.cumsum(gain)])
+    return np.asarray(sign * (float(metric(span.base[None])[0]) + after[cuts]))
 
 
 def _at(span: _Span, cuts: NDArray[np.intp], metric: OfConfusion, sign: float) -> Floats:

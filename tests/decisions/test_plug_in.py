@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import metrics as sk
 
 from steelyard.decisions import PlugIn, best_prior_exponent, from_dict, min_cost
 from steelyard.decisions.concave import concave
@@ -32,7 +33,13 @@ def value(metric, rule, p, y):
     return float(metric.of_confusion(confusion_matrix(y, rule(p), p.shape[1])))
 
 
-METRICS = [confusion.f1_macro, confusion.g_mean, confusion.worst_recall, confusion.matthews_corrcoef]
+METRICS = [
+    confusion.f1_macro,
+    confusion.g_mean,
+    confusion.worst_recall,
+    confusion.matthews_corrcoef,
+    confusion.balanced_accuracy,
+]
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -54,6 +61,18 @@ def test_no_other_weight_of_a_class_does_better(metric, seed, k, ties, weighted)
     best = max(float(metric(scored.confusion(np.where(np.arange(3) == k, w, log_w)))) for w in tried)
     assert reached == pytest.approx(best)
     assert float(metric(scored.confusion(np.where(np.arange(3) == k, step, log_w)))) == pytest.approx(reached)
+
+
+@pytest.mark.parametrize("n_classes", [3, 12])
+def test_balanced_accuracy_row_by_row_is_no_worse_than_from_matrices(n_classes):
+    p, y, priors = bell_curves(3_000, n_classes=n_classes)
+    scored, start = Scored.of(p, y), -0.5 * np.log(priors)
+    for k in range(n_classes):
+        step, reached = best_step(scored, start, k, confusion.balanced_accuracy, 1.0)
+        _, some_cuts = best_step(scored, start, k, lambda cm: confusion.balanced_accuracy(cm), 1.0)
+        assert reached >= some_cuts - 1e-12
+        labels = scored.labels(np.where(np.arange(n_classes) == k, step, start))
+        assert reached == pytest.approx(sk.balanced_accuracy_score(y, labels))
 
 
 def test_a_step_over_many_rows_finds_what_looking_at_every_cut_finds():

@@ -130,7 +130,8 @@ def test_default_schedule_gives_small_tables_enough_steps():
     assert Schedule().batch(20_000) == 256
     assert Schedule().steps(20_000) == 15 * (20_000 // 256)
     assert Schedule().batch(1_000) == 32
-    assert Schedule().steps(1_000) >= 1_000
+    assert Schedule().steps(1_000) == 17 * 31
+    assert Schedule().steps(100) == 100 * (100 // 32)
     assert Schedule(epochs=2, batch_size=100).steps(1_000) == 20
 
 
