@@ -311,7 +311,8 @@ def fit_all(
             "every": np.int32(held.every),
             "patience": np.int32(schedule.patience),
         }
-    program = _program(any(run.later is not None for run in runs), held is not None, stacked)
+    deferred, cosines = any(run.later is not None for run in runs), any(run.cosine for run in runs)
+    program = _program(deferred, cosines, held is not None, stacked)
     trained = _in_threads(lambda block: jax.device_get(program(block, shared)), blocks)
     out = []
     for i, run in enumerate(runs):
@@ -376,11 +377,12 @@ def _jax() -> Any:
     return jax
 
 
-@lru_cache(maxsize=8)
-def _program(deferred: bool, stopping: bool, stacked: bool) -> Any:
+@lru_cache(maxsize=16)
+def _program(deferred: bool, cosines: bool, stopping: bool, stacked: bool) -> Any:
     """Return the compiled program: a block of numbers and what the runs share, to layers, epochs, whether they ended.
 
-    With `deferred` a run may change its loss on the way, with `stopping` it ends by itself. The number of steps is
+    With `deferred` a run may change its loss on the way, with `cosines` it may have a cosine head, which costs a tenth
+    of a small step even where it is not taken; with `stopping` it ends by itself. The number of steps is
     data, not structure: folds of about the same size run the same program.
     """
     import jax
@@ -392,6 +394,8 @@ def _program(deferred: bool, stopping: bool, stacked: bool) -> Any:
         for weights, bias in layers[:-1]:
             x = jax.nn.relu(x @ weights + bias)
         weights, bias = layers[-1]
+        if not cosines:
+            return x @ weights + bias
         # both heads are one product: scale its rows and columns, or add the bias
         row = jnp.maximum(jnp.sqrt(jnp.sum(x * x, axis=1, keepdims=True) + _COSINE_FLOOR**2), _COSINE_FLOOR)
         column = jnp.sqrt(jnp.sum(weights * weights, axis=0, keepdims=True) + _COSINE_FLOOR**2)

@@ -5,6 +5,7 @@ import pytest
 
 import steelyard as sy
 from steelyard.errors import InputError
+from steelyard.training import mlp
 from steelyard.training.batches import shuffled, steps_per_epoch
 from steelyard.training.mlp import MLP, Run, Schedule, fit_all, initial_weights
 
@@ -103,17 +104,33 @@ def test_cosine_head_with_ldam_equals_a_plain_torch_loop(table):
     np.testing.assert_allclose(network.logits(X), reference, atol=5e-3)
 
 
-def test_a_run_in_the_stack_equals_the_same_run_alone(table):
+@pytest.mark.parametrize("stacked", [False, True])
+def test_a_run_in_the_stack_equals_the_same_run_alone(table, stacked):
     X, y = table
     schedule = Schedule(hidden=(16, 16), batch_size=BATCH)
     initial = initial_weights((D, 16, 16, C), np.random.default_rng(3))
     rare = np.flatnonzero(y == 2)
     stream = streams(30, np.arange(N), np.concatenate([np.arange(N), np.repeat(rare, 5)]))
     runs = [Run(sy.losses.focal()), Run(sy.losses.cross_entropy(), stream=1), Run(sy.losses.vector_scaling(COUNTS))]
-    together = fit_all(X, y, runs, stream, initial, schedule, C, threads=2)
+    together = fit_all(X, y, runs, stream, initial, schedule, C, threads=2, stacked=stacked)
     for run, network in zip(runs, together, strict=True):
-        alone = fit_all(X, y, [run], stream, initial, schedule, C)[0]
+        alone = fit_all(X, y, [run], stream, initial, schedule, C, stacked=False)[0]
         np.testing.assert_allclose(network.logits(X), alone.logits(X), atol=2e-5)
+
+
+@pytest.mark.parametrize(("device", "stacked"), [("cpu", False), ("gpu", True)])
+def test_all_runs_take_a_step_together_where_that_is_faster(table, monkeypatch, device, stacked):
+    import jax
+
+    X, y = table
+    asked = []
+    program = mlp._program
+    monkeypatch.setattr(jax, "default_backend", lambda: device)
+    monkeypatch.setattr(mlp, "_program", lambda *kind: asked.append(kind[-1]) or program(*kind))
+    initial = initial_weights((D, 4, C), np.random.default_rng(3))
+    runs = [Run(sy.losses.cross_entropy())] * 3
+    assert len(fit_all(X, y, runs, streams(2, np.arange(N)), initial, Schedule(batch_size=BATCH), C)) == 3
+    assert asked == [stacked]
 
 
 def test_training_learns(table):
