@@ -95,6 +95,8 @@ class Settings:
             "parameters": {s.name: dict(s.parameters) for s in self.strategies if s.parameters},
             "models": [m.name for m in self.models],
             "model_options": {m.name: _plain(m.options) for m in self.models if m.options},
+            # of which the last digits of a result depend, so that --resume asks for the same
+            "backends": {m.name: said for m in self.models if (said := training.backend(m)) is not None},
             "metric": self.metric,
             "decision_metric": self.decision_metric,
             "decisions": "both" if self.tuned else "default",

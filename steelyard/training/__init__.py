@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from steelyard.training.models import Fitted, Model, TrainedModel, fit, fit_all, get, names, resolve, restore
+from steelyard.training.models import Fitted, Model, TrainedModel, backend, fit, fit_all, get, names, resolve, restore
 
-__all__ = ["Fitted", "Model", "TrainedModel", "fit", "fit_all", "get", "names", "resolve", "restore"]
+__all__ = ["Fitted", "Model", "TrainedModel", "backend", "fit", "fit_all", "get", "names", "resolve", "restore"]

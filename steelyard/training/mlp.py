@@ -1,8 +1,11 @@
-"""Many small networks at once: one compiled JAX program trains every strategy of a fold.
+"""Many small networks at once: one compiled program trains every strategy of a fold.
 
 A strategy is numbers in the loss and a stream of row indices, so that training thirty strategies is running one
 program on thirty rows of numbers. On a CPU the runs are outermost: the weights, moments and activations of one
 run stay in cache while it is trained from first step to last, and each core drives half of the runs.
+
+There are two such programs with one meaning: a compiled step (`mlp_native`), in use where it was built, and the JAX
+program of this file, which is its oracle and the way to a GPU. `backend` says which of them a schedule gets.
 """
 
 from __future__ import annotations
@@ -18,11 +21,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard.errors import InputError, MissingDependencyError
+from steelyard import kernels
+from steelyard.errors import InputError, MissingDependencyError, one_of
 from steelyard.losses import SoftmaxCrossEntropy, aligned
+from steelyard.training import mlp_native
 from steelyard.training.batches import steps_per_epoch
 
-__all__ = ["MLP", "Held", "Run", "Schedule", "fit_all", "initial_weights"]
+__all__ = ["MLP", "Held", "Run", "Schedule", "backend", "fit_all", "initial_weights"]
 
 Floats = NDArray[np.float32]
 Layers = tuple[tuple[Floats, Floats], ...]
@@ -31,6 +36,7 @@ _COSINE_FLOOR = 1e-6  # of a norm that a feature or weight vector is divided by
 # on small public sets better than 1,000 by .01 in average precision and balanced accuracy, in half the time:
 # benchmarks/studies/network_recipe.py
 _FEWEST_STEPS = 500
+_BACKENDS = ("auto", "native", "jax")
 _PATIENCE = 5  # epochs without a better value: runs then end at 27 epochs on average, 42 at most
 
 
@@ -55,6 +61,9 @@ class Schedule:
     early_stopping : bool or int
         Whether each run ends by itself, once its loss on rows that are held out of training has not become smaller
         for this many epochs; True: 5. It then has the weights of its best epoch.
+    backend : {"auto", "native", "jax"}
+        What computes it: the compiled step, whose absence is then an error, or JAX; "auto" takes the compiled step where
+        there is one.
 
     Notes
     -----
@@ -68,9 +77,11 @@ class Schedule:
     learning_rate: float | None = None
     weight_decay: float = 1e-4
     early_stopping: bool | int = False
+    backend: str = "auto"
 
     def __post_init__(self) -> None:
         """Check what is not a size or a rate."""
+        one_of("backend", self.backend, _BACKENDS)
         if not isinstance(self.early_stopping, int) or self.early_stopping < 0:
             raise InputError(
                 "`early_stopping` True, False or a number of epochs to wait, at least 1", repr(self.early_stopping)
@@ -168,12 +179,15 @@ class MLP:
         How many the run took, where it could end by itself.
     settled : bool
         Whether it ended by itself, where it could.
+    backend : str
+        What trained it, as `backend` says it.
     """
 
     layers: Layers
     cosine: bool
     epochs: int | None = None
     settled: bool = True
+    backend: str = ""
 
     def logits(self, X: NDArray[Any]) -> NDArray[np.float64]:
         """Return unnormalised scores of shape (n, C)."""
@@ -280,6 +294,15 @@ def fit_all(
         raise InputError("finite features", f"{X[row, column]} in row {row}, column {column}")
     if (held is None) is bool(schedule.patience):
         raise InputError("`held` rows with early stopping, and none without", f"patience {schedule.patience}")
+    chosen = backend(schedule, [loss for run in runs for loss in (run.loss, run.later) if loss is not None], stacked)
+    if chosen.startswith("native"):
+        unit = 1 if held is None else held.every
+        numbers = _numbers(runs, y, streams, n_classes, streams.shape[1] // unit)
+        found = mlp_native.train(X, y, numbers, streams, initial, schedule, n_classes, threads, held)
+        return [
+            MLP(layers, run.cosine, None if held is None else epochs, ended, chosen)
+            for run, (layers, epochs, ended) in zip(runs, found, strict=True)
+        ]
     jax = _jax()
     stacked = jax.default_backend() != "cpu" if stacked is None else stacked
     workers = 1 if stacked else min(len(runs), threads or os.cpu_count() or 1)
@@ -318,8 +341,31 @@ def fit_all(
     for i, run in enumerate(runs):
         (layers, epochs, ended), at = trained[i // size], i % size
         taken = None if held is None else int(epochs[at])
-        out.append(MLP(tuple((w[at], b[at]) for w, b in layers), run.cosine, taken, bool(ended[at])))
+        out.append(MLP(tuple((w[at], b[at]) for w, b in layers), run.cosine, taken, bool(ended[at]), chosen))
     return out
+
+
+def backend(schedule: Schedule, losses: Sequence[Any] = (), stacked: bool | None = None) -> str:
+    """Say what trains networks on these losses: "native" or "jax", with the instruction set or the reason.
+
+    Raises
+    ------
+    InputError
+        The schedule asks for the compiled step, and it is missing or does not know one of the losses.
+
+    Examples
+    --------
+    >>> backend(Schedule(backend="jax"))
+    'jax (asked for)'
+    """
+    if schedule.backend == "jax":
+        return "jax (asked for)"
+    why_not = "the compiled step trains one run after the other" if stacked else mlp_native.missing(losses)
+    if why_not is None:
+        return f"native ({kernels.available().instructions})"
+    if schedule.backend == "native":
+        raise InputError("what the compiled step can train, with backend='native'", why_not, "'auto' would take JAX.")
+    return f"jax ({why_not})"
 
 
 def _numbers(

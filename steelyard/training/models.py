@@ -18,7 +18,7 @@ from steelyard.strategies import Point, Strategy
 from steelyard.training import boosted, linear, mlp, networks
 from steelyard.weights import ClassCounts, class_weight
 
-__all__ = ["Fitted", "Model", "TrainedModel", "fit", "fit_all", "get", "names", "resolve", "restore"]
+__all__ = ["Fitted", "Model", "TrainedModel", "backend", "fit", "fit_all", "get", "names", "resolve", "restore"]
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -192,7 +192,7 @@ def get(name: str, **options: Any) -> Model:
         One of `names()`.
     **options
         linear: penalty, max_steps; lightgbm: n_estimators, learning_rate, num_leaves, min_child_samples; mlp: hidden,
-        epochs, batch_size, learning_rate, weight_decay, early_stopping.
+        epochs, batch_size, learning_rate, weight_decay, early_stopping, backend.
 
     Raises
     ------
@@ -264,6 +264,17 @@ def fit_all(
     model = get(model) if isinstance(model, str) else model
     given = [None] * len(points) if starts is None else list(starts)
     return _KINDS[model.name].fit(X, y, list(points), n_classes, state, given, model.options)
+
+
+def backend(model: Model) -> str | None:
+    """Say what computes a model that more than one thing can compute; None for the others.
+
+    Examples
+    --------
+    >>> backend(get("mlp", backend="jax")), backend(get("linear"))
+    ('jax (asked for)', None)
+    """
+    return mlp.backend(mlp.Schedule(**model.options)) if model.name == "mlp" else None
 
 
 def fit(
