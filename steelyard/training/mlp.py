@@ -62,8 +62,8 @@ class Schedule:
         Whether each run ends by itself, once its loss on rows that are held out of training has not become smaller
         for this many epochs; True: 5. It then has the weights of its best epoch.
     backend : {"auto", "native", "jax"}
-        What computes it: the compiled step, whose absence is then an error, or JAX; "auto" takes the compiled step where
-        there is one.
+        What computes it: the compiled step, whose absence is then an error, or JAX. "auto": the compiled step where
+        there is one, which also spares a user the wait for JAX to load and to compile.
 
     Notes
     -----

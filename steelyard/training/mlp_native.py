@@ -112,10 +112,8 @@ def train(
             raise KeyboardInterrupt
         return _layers(parameters, initial), *taken
 
-    workers = min(len(numbers), threads or os.cpu_count() or 1)
-    if workers == 1:
-        return [one(run) for run in numbers]
-    with ThreadPoolExecutor(workers) as pool:
+    # a pool also for one thread: this one has to hear of an interrupt
+    with ThreadPoolExecutor(min(len(numbers), threads or os.cpu_count() or 1)) as pool:
         jobs = [pool.submit(one, run) for run in numbers]
         try:
             return [job.result() for job in jobs]
