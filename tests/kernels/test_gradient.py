@@ -12,7 +12,9 @@ from tests.kernels import float64
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
-TOLERANCE = 4e-6  # measured: 3.7e-6 in the baseline, whose vectors add four partial sums, 2.1e-6 in the others
+# Of the largest of a layer. The worst over six seeds, ten losses and all shapes was 1.3e-6, but for the layer of one
+# unit, whose gradients are small sums of large terms: 2.1e-6, or 5.1e-6 where products are rounded before they are added
+TOLERANCE, ONE_UNIT = 2e-6, 6e-6
 
 # rows, features, hidden, classes: one row; widths that are no multiple of a vector; more than a block of a product;
 # batches that are no multiple of a tile; no hidden layer
@@ -64,8 +66,7 @@ def test_gradient_is_that_of_float64(shape, instructions):
         expected = float64.gradient(X, y, loss, layers, 0.7 * n, cosine)
         for i, layer in enumerate(got):
             right = expected[2 * i : 2 * i + 2]
-            # roundings of float32 sums, relative to the largest of a layer
-            bound = TOLERANCE * max(abs(part).max() for part in right)
+            bound = (ONE_UNIT if 1 in hidden else TOLERANCE) * max(abs(part).max() for part in right)
             for part, truth in zip(layer, right, strict=True):
                 np.testing.assert_allclose(part, truth, atol=bound, rtol=0, err_msg=f"{name}, layer {i}")
 

@@ -60,9 +60,15 @@ def weighted(w):
     return lambda z, y, t: torch.nn.functional.cross_entropy(z, y, weight=w, reduction="sum") / (BATCH * mean)
 
 
-def test_every_run_equals_a_plain_torch_loop(table):
+@pytest.fixture(params=["auto", "jax"])
+def backend(request):
+    """The compiled step where there is one, and JAX."""
+    return request.param
+
+
+def test_every_run_equals_a_plain_torch_loop(table, backend):
     X, y = table
-    schedule = Schedule(hidden=(16, 16), batch_size=BATCH)
+    schedule = Schedule(hidden=(16, 16), batch_size=BATCH, backend=backend)
     initial = initial_weights((D, 16, 16, C), np.random.default_rng(3))
     balanced = N / (C * np.array(COUNTS))
     log_prior = torch.tensor(np.log(np.array(COUNTS) / N), dtype=torch.float32)
@@ -87,9 +93,9 @@ def test_every_run_equals_a_plain_torch_loop(table):
         assert (network.logits(X).argmax(1) == reference.argmax(1)).mean() > 0.995, name
 
 
-def test_cosine_head_with_ldam_equals_a_plain_torch_loop(table):
+def test_cosine_head_with_ldam_equals_a_plain_torch_loop(table, backend):
     X, y = table
-    schedule = Schedule(hidden=(16,), batch_size=BATCH)
+    schedule = Schedule(hidden=(16,), batch_size=BATCH, backend=backend)
     initial = initial_weights((D, 16, C), np.random.default_rng(3))
     stream = streams(40, np.arange(N))
     margin = torch.tensor(0.5 * (30 / np.array(COUNTS)) ** 0.25, dtype=torch.float32)
@@ -107,7 +113,7 @@ def test_cosine_head_with_ldam_equals_a_plain_torch_loop(table):
 @pytest.mark.parametrize("stacked", [False, True])
 def test_a_run_in_the_stack_equals_the_same_run_alone(table, stacked):
     X, y = table
-    schedule = Schedule(hidden=(16, 16), batch_size=BATCH)
+    schedule = Schedule(hidden=(16, 16), batch_size=BATCH, backend="jax")
     initial = initial_weights((D, 16, 16, C), np.random.default_rng(3))
     rare = np.flatnonzero(y == 2)
     stream = streams(30, np.arange(N), np.concatenate([np.arange(N), np.repeat(rare, 5)]))
