@@ -43,9 +43,9 @@ native: | $(BIN)/python
 
 # the package again, with another build of its module; the interpreter itself is not instrumented, so leaks are not looked for
 test-sanitized: $(VENV)/.test
-	$(PIP) install nanobind
-	cmake -S steelyard/kernels -B build/sanitized -DSTEELYARD_SANITIZE=ON -DPython_EXECUTABLE=$(abspath $(BIN)/python)
-	cmake --build build/sanitized
+	$(PIP) install nanobind cmake
+	$(BIN)/cmake -S steelyard/kernels -B build/sanitized -DSTEELYARD_SANITIZE=ON -DPython_EXECUTABLE=$(abspath $(BIN)/python)
+	$(BIN)/cmake --build build/sanitized
 	rm -rf build/sanitized/steelyard && cp -r steelyard build/sanitized/ && rm -f build/sanitized/steelyard/kernels/_native*
 	cp build/sanitized/_native*.so build/sanitized/steelyard/kernels/
 	PYTHONPATH=build/sanitized LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libstdc++.so)" \

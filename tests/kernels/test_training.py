@@ -145,6 +145,22 @@ def test_early_stopping_ends_where_jax_ends(stopping, patience):
         np.testing.assert_allclose(ours.logits(held.X), theirs.logits(held.X), atol=5e-3, err_msg=name)
 
 
+def test_early_stopping_in_the_stack_is_that_alone_to_the_last_bit(stopping, instructions, monkeypatch):
+    monkeypatch.setenv(mlp_native.kernels.VARIABLE, instructions)
+    X, y, stream, held = stopping
+    runs = list(every_strategy().values())
+    initial = mlp.initial_weights((D, 24, C), np.random.default_rng(4))
+    schedule = mlp.Schedule(hidden=(24,), learning_rate=5e-3, early_stopping=2, backend="native")
+    # more held-out rows than a batch, fewer than one, and just one
+    for rows in (len(held.y), 9, 1):
+        part = mlp.Held(held.X[:rows], held.y[:rows], held.weight[:, :rows], EVERY)
+        together = mlp.fit_all(X, y, runs, stream, initial, schedule, C, held=part, threads=2)
+        for run, network in zip(runs[::4], together[::4], strict=True):
+            alone = mlp.fit_all(X, y, [run], stream, initial, schedule, C, held=part)[0]
+            assert alone.epochs == network.epochs
+            assert (alone.logits(held.X) == network.logits(held.X)).all()
+
+
 def test_giving_up_ends_a_run_at_once(table, stream):
     module = mlp_native.kernels.native()
     asked = {}
