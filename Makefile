@@ -38,7 +38,7 @@ demo: $(VENV)/.demo
 	$(BIN)/steelyard compare runs/data/hypothyroid.csv --target diagnosis --model linear,mlp --out runs/demo --force
 
 native: | $(BIN)/python
-	$(PIP) install --no-deps -e .
+	$(PIP) install -c constraints.txt -e .
 	@$(SAY_KERNELS)
 
 # the package again, with another build of its module; the interpreter itself is not instrumented, so leaks are not looked for
