@@ -3,7 +3,8 @@
     python benchmarks/speed/bench_mlp.py [--epochs 3] [--repeats 3] [--rows 20000]
 
 The same epochs, batch size and optimiser everywhere; the variants are interleaved, the median is taken, and ratios are
-what is worth quoting. Our figure is given with and without compilation, which happens once per shape of the data.
+what is worth quoting. Ours is the JAX program, with and without compilation, which happens once per shape of the data,
+and the compiled step where it is installed (bench_native.py compares these two more closely).
 skorch is left out, and that is said, where it is not installed (pip install skorch).
 """
 
@@ -18,6 +19,7 @@ import time
 import numpy as np
 
 import steelyard as sy
+from steelyard import kernels
 from steelyard.training import mlp
 from steelyard.training.batches import shuffled
 
@@ -48,13 +50,17 @@ def folds(y):
     return [np.flatnonzero(place != k) for k in range(FOLDS)]
 
 
-def ours(X, y, epochs):
+def ours(X, y, epochs, backend="jax"):
     for k, rows in enumerate(folds(y)):
-        schedule = mlp.Schedule(hidden=HIDDEN, epochs=epochs, batch_size=BATCH)
+        schedule = mlp.Schedule(hidden=HIDDEN, epochs=epochs, batch_size=BATCH, backend=backend)
         stream = shuffled(np.arange(len(rows)), schedule.steps(len(rows)), BATCH, np.random.default_rng(k))
         initial = mlp.initial_weights((FEATURES, *HIDDEN, CLASSES), np.random.default_rng(k))
         runs = [mlp.Run(loss) for loss in strategies(np.bincount(y[rows]))]
         mlp.fit_all(X[rows], y[rows], runs, stream[None], initial, schedule, CLASSES)
+
+
+def compiled(X, y, epochs):
+    ours(X, y, epochs, "native")
 
 
 def network(torch):
@@ -110,6 +116,10 @@ def main():
     torch.set_num_threads(1)  # more threads make steps of this size slower
     X, y = data(asked.rows)
     variants = {"steelyard": ours, "torch loop": torch_loop}
+    if kernels.available().compiled:
+        variants["compiled step"] = compiled
+    else:
+        print(kernels.available())
     try:
         importlib.metadata.version("skorch")
         variants["skorch"] = skorch_fits
