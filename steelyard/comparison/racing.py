@@ -155,11 +155,13 @@ class Race:
         target = self.dataset.target
         metric = self.settings.measure(self.settings.metric, target)
         own = [o for o in known if isinstance(o, Scores) and (o.model, o.strategy) == (model, strategy)]
-        labels = [[o.default for o in own], [o.tuned for o in own]][:decisions]
-        return [
-            np.array([metric.value(target.y[o.split.test], o.proba, given) for o, given in zip(own, of, strict=True)])
-            for of in labels
-        ]
+        scores = [np.array([metric.value(target.y[o.split.test], o.proba, o.default) for o in own])]
+        if decisions == 2:
+            tuned = [o.default if o.tuned is None else o.tuned for o in own]
+            scores.append(
+                np.array([metric.value(target.y[o.split.test], o.proba, t) for o, t in zip(own, tuned, strict=True)])
+            )
+        return scores
 
 
 def _best(decisions: Sequence[Floats], greater_is_better: bool) -> float:

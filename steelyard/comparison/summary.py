@@ -87,7 +87,7 @@ def summarise(
                 over = {s: corrected_resampled_t(values[s, name] - yardstick, test_to_train) for s in tested}
                 moved = _only_moved(verdicts, differences, over, metric, stopped)
             for s in strategies:
-                row = {"model": model, "strategy": s, "decision": decision, "metric": metric.name}
+                row: dict[str, Any] = {"model": model, "strategy": s, "decision": decision, "metric": metric.name}
                 row |= _bounded(corrected_resampled_t(values[s, name], test_to_train), metric)
                 if s == BASELINE:
                     row |= {"difference": None, "p_adjusted": None, "verdict": "baseline", "detectable": None}
