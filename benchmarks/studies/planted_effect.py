@@ -18,7 +18,7 @@ import numpy as np
 import steelyard as sy
 
 ROWS = 600
-COLUMNS = (1, 2, 4, 6, 9, 12, 16, 24, 32)
+COLUMNS = (16, 32, 48, 64, 96, 128)
 
 
 def one(place: tuple[str, int, int]) -> dict[str, object]:
