@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import median
 from typing import Annotated, Any
 
 import typer
@@ -28,6 +29,10 @@ Examples:
   steelyard compare data.csv --target y --metric "precision@recall>=0.95" --positive sick --out runs/sick
 
   steelyard compare data.csv --target y --costs costs.csv
+
+  steelyard compare visits.csv --target ill --groups patient
+
+  steelyard compare orders.csv --target fraud --time date
 """
 
 
@@ -65,6 +70,21 @@ def compare(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted comparison; on a finished one, just show it.")
     ] = False,
+    groups: Annotated[
+        str | None,
+        typer.Option(help="Column of what rows belong to (a patient, a site); no group is on both sides of a split."),
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(help="Column of when rows were; train on earlier rows, test on later ones, in one repeat."),
+    ] = None,
+    dedupe: Annotated[
+        bool, typer.Option("--dedupe", help="Keep rows with exactly the same features on one side of every split.")
+    ] = False,
+    race: Annotated[
+        bool,
+        typer.Option("--race", help="Stop strategies that lose after a repeat: faster, for a look; no final evidence."),
+    ] = False,
 ) -> None:
     """Say which strategy helps on a table: same folds for all, intervals, verdicts, a report."""
     from steelyard.comparison.dataset import from_file
@@ -74,7 +94,7 @@ def compare(
 
     folder = out if out is not None else Path("runs") / data.name.split(".")[0]
     check_folder(folder, force, resume)
-    dataset = from_file(data, target, positive)
+    dataset = from_file(data, target, positive, groups, time, dedupe)
     asked = settings(
         dataset.target,
         strategies if strategies in (None, "all") else [s.strip() for s in strategies.split(",")],
@@ -86,6 +106,8 @@ def compare(
         decisions,
         names={"data": data.name, "target": target},
         costs=costs,
+        ties=dataset.ties,
+        race=race,
     )
     with _progress() as bar:
         task = bar.add_task("reading", total=None)
@@ -158,7 +180,8 @@ def _table(content: dict[str, Any], model: str) -> Table:
         for row in filter(None, found):
             color = _COLORS.get(row["verdict"], "dim")
             interval = f"{number(row['ci_low'])}–{number(row['ci_high'])}"
-            cells.append(f"{number(row['mean'])} [dim]{interval}[/]\n[{color}]{row['verdict']}[/]")
+            said = "a moved threshold" if row["only_threshold"] else row["verdict"]
+            cells.append(f"{number(row['mean'])} [dim]{interval}[/]\n[{color}]{said}[/]")
         table.add_row(escape(name), *cells, end_section=True)
     return table
 
@@ -166,6 +189,8 @@ def _table(content: dict[str, Any], model: str) -> Table:
 def _print_rest(content: dict[str, Any]) -> None:
     from steelyard.report.words import number
 
+    for line in _explained(content):
+        console.out.print(escape(line), soft_wrap=True)
     best = content["best"]
     if best["strategy"] is not None:
         console.out.print(
@@ -178,6 +203,27 @@ def _print_rest(content: dict[str, Any]) -> None:
     for skip in content["skipped"]:
         who = f"{skip['strategy']} ({skip['model']})"
         console.out.print(f"[yellow]skipped[/] {escape(who)}: {escape(skip['reason'])}")
+
+
+def _explained(content: dict[str, Any]) -> list[str]:
+    """Say what a moved threshold in the table means, and how small a difference these data could show."""
+    from steelyard.report.words import number
+
+    metric, lines = content["settings"]["metric"], []
+    if any(row["only_threshold"] for row in content["summary"]):
+        lines.append(
+            "a moved threshold: better than none at its threshold, but not than none with a moved threshold, "
+            "which costs no training"
+        )
+    for model in content["settings"]["models"]:
+        found = [r for r in content["summary"] if (r["model"], r["metric"]) == (model, metric)]
+        smallest = [r["detectable"] for r in found if r["decision"] == "default" and r["detectable"] is not None]
+        if smallest:
+            lines.append(
+                f"smallest difference in {metric} that {model} would show here, 4 times of 5: "
+                f"{number(median(smallest))} for half of the strategies, {number(max(smallest))} for all"
+            )
+    return lines
 
 
 def report(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from steelyard.errors import InputError
 
-__all__ = ["MISSING", "Features", "arrow_table", "features", "moments"]
+__all__ = ["MISSING", "Features", "arrow_table", "column_from", "features", "moments"]
 
 Table = Any
 Frame = Any
@@ -88,10 +88,11 @@ def arrow_table(X: Any) -> Table:
                 "one feature is a table with one column: x.reshape(-1, 1)." if array.ndim == 1 else None,
             )
         names, columns = [f"x{i}" for i in range(array.shape[1])], list(array.T)
-    return pa.Table.from_arrays([_array(c) for c in columns], names=names)
+    return pa.Table.from_arrays([column_from(c) for c in columns], names=names)
 
 
-def _array(column: Any) -> Any:
+def column_from(column: Any) -> Any:
+    """Turn one column in memory into an Arrow array; values of several types become text."""
     import pyarrow as pa
 
     try:
@@ -109,7 +110,7 @@ def _from_pandas(frame: Frame) -> Table:
     import pyarrow as pa
 
     names = [str(c) for c in frame.columns]
-    return pa.Table.from_arrays([_array(frame.iloc[:, i]) for i in range(len(names))], names=names)
+    return pa.Table.from_arrays([column_from(frame.iloc[:, i]) for i in range(len(names))], names=names)
 
 
 def features(table: Table) -> Features:

@@ -14,6 +14,7 @@ import numpy as np
 from steelyard.comparison.columns import Features, arrow_table, features
 from steelyard.comparison.files import read_table
 from steelyard.comparison.target import Target, read_target
+from steelyard.comparison.ties import FREE, Ties, check_ties, joined_copies, read_ties
 from steelyard.errors import InputError, did_you_mean
 
 __all__ = ["Dataset", "from_file", "from_memory"]
@@ -29,10 +30,13 @@ class Dataset:
     ----------
     features : Features
     target : Target
+    ties : Ties
+        Which rows belong together, or follow each other.
     """
 
     features: Features
     target: Target
+    ties: Ties = FREE
 
     @property
     def rows(self) -> int:
@@ -42,13 +46,19 @@ class Dataset:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the user should know of this table before reading any score."""
+        said = (*self.features.warnings, *self.ties.warnings)
         repeated = float(self.features.frame.duplicated().mean())
         if repeated < _REPEATED_SHARE:
-            return self.features.warnings
+            return said
+        copies = f"{repeated:.0%} of the rows repeat the features of an earlier row: "
+        if self.ties.dedupe:
+            return (*said, copies + "copies are kept on one side of every split")
+        if self.ties.time is not None:
+            return (*said, copies + "later copies are tested by models that saw the earlier ones, as in use")
         return (
-            *self.features.warnings,
-            f"{repeated:.0%} of the rows repeat the features of an earlier row: copies on both sides of a split "
-            "flatter every strategy",
+            *said,
+            copies + "copies on both sides of a split flatter every strategy; --dedupe (dedupe=True) keeps them on one "
+            "side",
         )
 
     def fingerprint(self) -> str:
@@ -64,6 +74,9 @@ class Dataset:
             digest.update(column.tobytes() if column.dtype == np.float64 else "\0".join(column.tolist()).encode())
         digest.update(repr(self.target.counts.classes).encode())
         digest.update(self.target.y.astype("<i8").tobytes())
+        for tie in (self.ties.groups, self.ties.time):
+            if tie is not None:
+                digest.update(tie.tobytes())
         return digest.hexdigest()
 
     def describe(self) -> dict[str, Any]:
@@ -77,7 +90,14 @@ class Dataset:
         }
 
 
-def from_file(path: str | Path, target: str, positive: Any = None) -> Dataset:
+def from_file(
+    path: str | Path,
+    target: str,
+    positive: Any = None,
+    groups: str | None = None,
+    time: str | None = None,
+    dedupe: bool = False,
+) -> Dataset:
     """Read a file and take one of its columns as the target.
 
     Parameters
@@ -88,6 +108,10 @@ def from_file(path: str | Path, target: str, positive: Any = None) -> Dataset:
         Name of the column of labels.
     positive : label or its text, optional
         The positive class of two; default the rarer one.
+    groups, time : str, optional
+        Columns of what rows belong to, and of when they were. Neither is a feature.
+    dedupe : bool
+        Whether rows with the same features are one group. Default False.
 
     Returns
     -------
@@ -105,9 +129,18 @@ def from_file(path: str | Path, target: str, positive: Any = None) -> Dataset:
         listed = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
         raise InputError(f"a target among the columns of '{path}'", repr(target), hint or f"it has {listed}.")
     _refuse_repeated(names, target)
+    for what, name in (("groups", groups), ("time", time)):
+        if name == target:
+            raise InputError(f"another column for the {what} than the target", repr(name))
     labels = table.column(target)
-    rest = table.drop_columns([target])
-    return Dataset(features(rest), read_target(labels, target, positive))
+    return _dataset(table.drop_columns([target]), read_target(labels, target, positive), groups, time, dedupe)
+
+
+def _dataset(table: Any, target: Target, groups: Any, time: Any, dedupe: bool) -> Dataset:
+    check_ties(groups, time, dedupe)
+    ties, rest = read_ties(table, groups, time)
+    columns = features(rest)
+    return Dataset(columns, target, joined_copies(ties, columns) if dedupe else ties)
 
 
 def _refuse_repeated(names: Sequence[str], target: str) -> None:
@@ -115,7 +148,9 @@ def _refuse_repeated(names: Sequence[str], target: str) -> None:
         raise InputError("different column names", f"'{target}' more than once", "rename one of them.")
 
 
-def from_memory(X: Any, y: Any, positive: Any = None) -> Dataset:
+def from_memory(
+    X: Any, y: Any, positive: Any = None, groups: Any = None, time: Any = None, dedupe: bool = False
+) -> Dataset:
     """Take a table in memory and its labels.
 
     Parameters
@@ -124,6 +159,10 @@ def from_memory(X: Any, y: Any, positive: Any = None) -> Dataset:
     y : list, ndarray, pandas, polars or Arrow column of n labels
     positive : label, optional
         The positive class of two; default the rarer one.
+    groups, time : str or array-like of shape (n,), optional
+        What rows belong to, and when they were: names of columns of `X`, or values. Neither is a feature.
+    dedupe : bool
+        Whether rows with the same features are one group. Default False.
 
     Returns
     -------
@@ -137,4 +176,4 @@ def from_memory(X: Any, y: Any, positive: Any = None) -> Dataset:
     table = arrow_table(X)
     if len(y) != table.num_rows:
         raise InputError(f"one label for each of the {table.num_rows} rows", f"{len(y)} labels")
-    return Dataset(features(table), read_target(y, "y", positive))
+    return _dataset(table, read_target(y, "y", positive), groups, time, dedupe)

@@ -110,7 +110,9 @@ class PreparedFold:
         if settings.tuned or any(s.needs_inner for s in settings.strategies):
             self.inner = [
                 (held_out, _prepared(dataset, split.train[kept], split.train[held_out]))
-                for kept, held_out in inner_splits(self.outer.y, split, settings.random_state)
+                for kept, held_out in inner_splits(
+                    self.outer.y, split, settings.random_state, dataset.ties.of(split.train)
+                )
             ]
 
     def state(self, *place: int) -> int:
@@ -247,7 +249,12 @@ def _rules(
                 failed.setdefault(key, fitted)
             else:
                 proba[key][held_out] = points[key].posterior(fitted.model.logits(rows.score))
-    return {key: failed.get(key) or tuned_rule(fold.dataset, fold.settings, proba[key], y) for key in strategies}
+    # along time the earliest rows are held out of nothing
+    known = np.sort(np.concatenate([held_out for held_out, _ in fold.inner]))
+    return {
+        key: failed.get(key) or tuned_rule(fold.dataset, fold.settings, proba[key][known], y[known])
+        for key in strategies
+    }
 
 
 def tuned_rule(dataset: Dataset, settings: Settings, proba: Floats, y: Ints) -> Rule:

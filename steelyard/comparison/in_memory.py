@@ -29,6 +29,10 @@ def compare(
     positive: Any = None,
     resume: bool = False,
     costs: Any = None,
+    groups: Any = None,
+    time: Any = None,
+    dedupe: bool = False,
+    race: bool = False,
 ) -> Result:
     """Say which strategy helps on these data, and how sure that is.
 
@@ -69,6 +73,18 @@ def compare(
     costs : array-like of shape (C, C), mapping, `Costs` or path, optional
         What mistakes cost: a matrix [truth, label] in the order of the sorted classes, truth → label → cost by name, or
         a file (`sy.decisions.read_costs`). The same for every row.
+    groups : str or array-like of shape (n,), optional
+        What rows belong to (a patient, a site): no group is on both sides of a split. The name of a column of `X`,
+        which is then no feature, or a value per row.
+    time : str or array-like of shape (n,), optional
+        When rows were: each fold trains on all earlier rows and tests the next ones, `cv` times; `repeats` is then 1.
+        Not together with `groups` or `dedupe`.
+    dedupe : bool
+        Keep rows with exactly the same features on one side of every split. With `groups`, whatever is joined by
+        either is one group. Default False.
+    race : bool
+        Stop strategies that lose after a repeat. The best one is stopped with probability 0.05 at most; what is
+        stopped gets no verdict. For a first look, not for final evidence. Default False.
 
     Returns
     -------
@@ -93,8 +109,20 @@ def compare(
     """
     if out is not None:
         check_folder(out, resume=resume)
-    dataset = from_memory(X, y, positive)
-    asked = settings(dataset.target, strategies, model, metric, cv, repeats, random_state, decisions, costs=costs)
+    dataset = from_memory(X, y, positive, groups, time, dedupe)
+    asked = settings(
+        dataset.target,
+        strategies,
+        model,
+        metric,
+        cv,
+        repeats,
+        random_state,
+        decisions,
+        costs=costs,
+        ties=dataset.ties,
+        race=race,
+    )
     result = run(dataset, asked, folder=out)
     if out is not None:
         result.save(out)

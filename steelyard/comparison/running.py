@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +14,17 @@ import numpy as np
 import steelyard
 from steelyard.comparison.dataset import Dataset
 from steelyard.comparison.fold_scores import Failure, PreparedFold, Scores, score_fold
-from steelyard.comparison.folds import Split, outer_splits
+from steelyard.comparison.folds import Split, outer_splits, ratio_of_sizes, tunable
+from steelyard.comparison.free_threshold import free_threshold
 from steelyard.comparison.journal import FILE, Journal
+from steelyard.comparison.racing import Race
 from steelyard.comparison.results import SCHEMA_VERSION, Result
 from steelyard.comparison.scoring import fold_metrics, out_of_fold, scored_metrics
 from steelyard.comparison.settings import BASELINE, Settings
 from steelyard.comparison.summary import best_of, summarise
 from steelyard.comparison.views import views
 from steelyard.errors import InputError
+from steelyard.strategies import Strategy
 from steelyard.training import Model
 
 if TYPE_CHECKING:
@@ -57,12 +61,16 @@ def run(
     InputError
         If the baseline itself cannot be trained, or the journal is of another comparison.
     """
-    splits = outer_splits(dataset.target.y, settings.cv, settings.repeats, settings.random_state)
+    target = dataset.target
+    splits = outer_splits(
+        target.y, settings.cv, settings.repeats, settings.random_state, dataset.ties, target.counts.classes
+    )
     untuned = _untunable(dataset, settings, splits)
     if untuned:
         settings = replace(settings, tuned=False)
+    race = Race(dataset, settings, splits)
     if folder is None:
-        outcomes = _outcomes(dataset, settings, splits, progress, None)
+        outcomes = _outcomes(dataset, settings, splits, progress, None, race)
     else:
         about = {
             "data": dataset.fingerprint(),
@@ -70,10 +78,11 @@ def run(
             "version": steelyard.__version__,
         }
         with Journal(Path(folder) / FILE, about) as journal:
-            outcomes = _outcomes(dataset, settings, splits, progress, journal)
+            outcomes = _outcomes(dataset, settings, splits, progress, journal, race)
     skipped = _skipped(outcomes)
     scores = [o for o in outcomes if isinstance(o, Scores) and (o.model, o.strategy) not in skipped]
-    return _result(dataset, settings, scores, skipped, untuned)
+    stopped = {who: reason for who, reason in race.stopped.items() if who not in skipped}
+    return _result(dataset, settings, splits, scores, skipped, stopped, untuned)
 
 
 def _outcomes(
@@ -82,8 +91,12 @@ def _outcomes(
     splits: Sequence[Split],
     progress: Progress | None,
     journal: Journal | None,
+    race: Race,
 ) -> list[Scores | Failure]:
-    """Do the work fold by fold, each fold for every model, or take it from the journal."""
+    """Do the work fold by fold, each fold for every model, or take it from the journal.
+
+    A race depends on nothing but the outcomes so far, so that a resumed run stops the same strategies.
+    """
     from threadpoolctl import threadpool_limits
 
     total, done = len(splits) * len(settings.models), 0
@@ -91,14 +104,15 @@ def _outcomes(
     # one thread to a product: the products are small, and waiting for a busy core costs far more than it saves
     with threadpool_limits(1):
         for split in splits:
+            race.before(split, outcomes)
             by_model: dict[str, list[Scores | Failure]] = {}
             if journal is not None:
-                by_model = {m.name: _remembered(journal, m, split, settings) for m in settings.models}
+                by_model = {m.name: _remembered(journal, m, split, race.going[m.name]) for m in settings.models}
             missing = [m for m in settings.models if not by_model.get(m.name)]
             done += len(settings.models) - len(missing)
             if progress is not None:
                 progress(done, total, f"repeat {split.repeat + 1}, fold {split.fold + 1}")
-            for name, finished in _trained(dataset, settings, split, missing):
+            for name, finished in _trained(dataset, settings, split, missing, race.going):
                 by_model[name] = finished
                 if journal is not None:
                     journal.add(name, split.repeat, split.fold, _memory(finished))
@@ -111,17 +125,21 @@ def _outcomes(
 
 
 def _trained(
-    dataset: Dataset, settings: Settings, split: Split, models: Sequence[Model]
+    dataset: Dataset,
+    settings: Settings,
+    split: Split,
+    models: Sequence[Model],
+    strategies: Mapping[str, Sequence[Strategy]],
 ) -> Iterator[tuple[str, list[Scores | Failure]]]:
     """Train models on one fold, at the same time: one that is held up by Python leaves a core to the others."""
     if not models:
         return
     fold = PreparedFold(dataset, settings, split)
     if len(models) == 1:
-        yield models[0].name, score_fold(fold, models[0], settings.strategies)
+        yield models[0].name, score_fold(fold, models[0], strategies[models[0].name])
         return
     with ThreadPoolExecutor(len(models)) as pool:
-        work = {pool.submit(score_fold, fold, model, settings.strategies): model.name for model in models}
+        work = {pool.submit(score_fold, fold, model, strategies[model.name]): model.name for model in models}
         for future in as_completed(work):
             yield work[future], future.result()
 
@@ -140,11 +158,11 @@ def _memory(finished: Iterable[Scores | Failure]) -> dict[str, tuple[dict[str, A
     return kept
 
 
-def _remembered(journal: Journal, model: Model, split: Split, settings: Settings) -> list[Scores | Failure]:
+def _remembered(journal: Journal, model: Model, split: Split, strategies: Iterable[Strategy]) -> list[Scores | Failure]:
     """Return the outcomes that the journal holds of a model on a fold; none when it holds none."""
     kept = journal.get(model.name, split.repeat, split.fold)
     out: list[Scores | Failure] = []
-    for strategy in settings.strategies if kept else ():
+    for strategy in strategies if kept else ():
         facts, arrays = kept[strategy.name]
         if "failed" in facts:
             out.append(Failure(model.name, strategy.name, facts["failed"]))
@@ -182,16 +200,20 @@ def _skipped(outcomes: Iterable[Scores | Failure]) -> dict[tuple[str, str], str]
 def _result(
     dataset: Dataset,
     settings: Settings,
+    splits: Sequence[Split],
     scores: list[Scores],
     skipped: Mapping[tuple[str, str], str],
+    stopped: Mapping[tuple[str, str], str],
     untuned: Sequence[str],
 ) -> Result:
     wanted = scored_metrics(dataset, settings)
     measured = [fold_metrics(part, dataset.target.y, wanted) for part in scores]
-    stored = out_of_fold(scores, dataset.rows)
+    whole = [part for part in scores if (part.model, part.strategy) not in stopped]
+    stored = out_of_fold(whole, dataset.rows)
+    ratio = ratio_of_sizes(splits)
     summary: list[dict[str, Any]] = []
     for model in settings.models:
-        names = [s.name for s in settings.strategies if (model.name, s.name) not in skipped]
+        names = [s.name for s in settings.strategies if (model.name, s.name) in stored]
         values = {
             (name, key): np.array(
                 [
@@ -203,9 +225,24 @@ def _result(
             for name in names
             for key in measured[0]
         }
-        summary += summarise(model.name, values, names, wanted, settings)
+        plain = stored[model.name, BASELINE]
+        summary += summarise(
+            model.name,
+            values,
+            names,
+            wanted,
+            settings,
+            ratio,
+            partial(free_threshold, plain=plain, splits=splits, dataset=dataset),
+            sum(name == model.name for name, _ in stopped),
+        )
     primary = next(m for m in wanted if m.name == settings.metric)
-    best = best_of(summary, stored, primary, dataset, settings)
+    # along time not every row is tested
+    tested = next(iter(stored.values())).tested
+    seen = {who: part.of(tested) for who, part in stored.items()}
+    scored = replace(dataset, target=replace(dataset.target, y=dataset.target.y[tested]))
+    best = best_of(summary, seen, primary, scored.target.y, settings)
+    left_out = [*skipped.items(), *stopped.items()]
     content = {
         "schema_version": SCHEMA_VERSION,
         "steelyard_version": steelyard.__version__,
@@ -215,10 +252,8 @@ def _result(
         "summary": summary,
         "best": best,
         "warnings": [*dataset.warnings, *untuned, *_few_rows(dataset, settings), *_troubles(scores, settings)],
-        "skipped": [
-            {"model": model, "strategy": strategy, "reason": reason} for (model, strategy), reason in skipped.items()
-        ],
-        "views": views(stored, dataset, summary, wanted, settings),
+        "skipped": [{"model": model, "strategy": strategy, "reason": reason} for (model, strategy), reason in left_out],
+        "views": views(seen, scored, summary, wanted, settings),
     }
     return Result(content, stored, None if best["strategy"] is None else lambda: _winner(dataset, settings, best))
 
@@ -246,10 +281,16 @@ def _runs(scores: Iterable[Scores], measured: Iterable[Mapping[str, float]]) -> 
     return sorted(rows, key=lambda r: (r["model"], r["strategy"], r["repeat"], r["fold"]))
 
 
-def _untunable(dataset: Dataset, settings: Settings, splits: Iterable[Split]) -> list[str]:
+def _untunable(dataset: Dataset, settings: Settings, splits: Sequence[Split]) -> list[str]:
     """Say that decisions cannot be tuned, where some training fold has a class of which nothing can be held out."""
-    if not settings.tuned or all(np.bincount(dataset.target.y[s.train]).min() >= 2 for s in splits):
+    if not settings.tuned or tunable(dataset.target.y, splits, settings.random_state, dataset.ties):
         return []
+    if dataset.ties.groups is not None or dataset.ties.time is not None:
+        tied = "groups" if dataset.ties.time is None else "earlier and later rows"
+        return [
+            f"decisions are not tuned: in a training fold some class cannot be held out by {tied}; "
+            "merge such a class with another, or use other folds"
+        ]
     return [
         "decisions are not tuned: a training fold has a single row of some class, and none to hold out; "
         "merge such a class with another, or use more folds"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,8 @@ def fold_metrics(scores: Scores, y: NDArray[np.int64], wanted: Iterable[Metric])
 class OutOfFold:
     """The stored scores of one strategy: every row once per repeat, by a model that did not see it.
 
+    Along time the earliest rows are only trained on: their probabilities are NaN, their labels −1.
+
     Attributes
     ----------
     proba : float64 ndarray of shape (repeats, n, C)
@@ -71,6 +74,18 @@ class OutOfFold:
             self.default[place] = part.default
             if self.tuned is not None and part.tuned is not None:
                 self.tuned[place] = part.tuned
+
+    @property
+    def tested(self) -> NDArray[np.intp]:
+        """The rows that were tested, the same in every repeat."""
+        return np.flatnonzero(self.default[0] >= 0)
+
+    def of(self, rows: NDArray[np.intp]) -> OutOfFold:
+        """Return the scores of some rows."""
+        part = copy(self)
+        part.proba, part.default = self.proba[:, rows], self.default[:, rows]
+        part.tuned = None if self.tuned is None else self.tuned[:, rows]
+        return part
 
     def labels(self, decision: str) -> Any:
         """Return the labels of "default" or "tuned", shape (repeats, n)."""

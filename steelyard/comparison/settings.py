@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from steelyard import metrics, strategies, training
 from steelyard.comparison.target import Target, check_folds
+from steelyard.comparison.ties import FREE, Ties
 from steelyard.decisions.cost_files import as_costs
 from steelyard.decisions.stated_costs import Costs
 from steelyard.errors import InputError, one_of
@@ -67,6 +68,10 @@ class Settings:
         What the user called the data and the target, for the report.
     costs : Costs or None
         What mistakes cost, in the order of the classes.
+    ties : mapping of str to object
+        What rows are tied by, as results.json says it: {groups, time, dedupe}.
+    race : bool
+        Whether strategies that lose are stopped early.
     """
 
     strategies: tuple[Strategy, ...]
@@ -79,6 +84,8 @@ class Settings:
     tuned: bool
     names: Mapping[str, str]
     costs: Costs | None = None
+    ties: Mapping[str, Any] = field(default_factory=lambda: FREE.describe())
+    race: bool = False
 
     def measure(self, name: str, target: Target) -> Metric:
         """Return the metric called `name`, knowing the classes, their shares and the costs."""
@@ -105,6 +112,8 @@ class Settings:
             "repeats": self.repeats,
             "random_state": self.random_state,
             "costs": None if self.costs is None else self.costs.matrix.tolist(),
+            **self.ties,
+            "race": self.race,
         }
 
 
@@ -119,6 +128,8 @@ def settings(
     decisions: str = "both",
     names: Mapping[str, str] | None = None,
     costs: Any = None,
+    ties: Ties = FREE,
+    race: bool = False,
 ) -> Settings:
     """Check a request against the labels that it is about.
 
@@ -143,6 +154,10 @@ def settings(
         What to call the data and the target in the report.
     costs : array-like of shape (C, C), mapping by name, `Costs`, or path of a file, optional
         What mistakes cost; see `steelyard.decisions.cost_files.as_costs`.
+    ties : Ties
+        Of the rows. Along time there is one arrangement of folds, so that `repeats` is 1.
+    race : bool
+        Whether strategies that lose are stopped after a repeat; takes at least 2 repeats. Default False.
 
     Returns
     -------
@@ -158,6 +173,10 @@ def settings(
     _whole("repeats", repeats, 1)
     _whole("random_state", random_state, 0)
     check_folds(target.counts, cv)
+    repeats = 1 if ties.time is not None else repeats
+    if race and repeats < 2:
+        hint = "folds along time are drawn once." if ties.time is not None else "use --repeats 3 (repeats=3)."
+        raise InputError("at least 2 repeats for a race, which stops strategies between them", "1", hint)
     classes = target.counts.classes
     stated = None if costs is None else _same_for_all(as_costs(costs, classes))
     if metric is None:
@@ -180,6 +199,8 @@ def settings(
         tuned=decisions == "both",
         names=dict(names or {}),
         costs=stated,
+        ties=ties.describe(),
+        race=race,
     )
 
 

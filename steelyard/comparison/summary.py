@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard.comparison.dataset import Dataset
 from steelyard.comparison.folds import seed
 from steelyard.comparison.scoring import TUNED, OutOfFold
 from steelyard.comparison.selection import corrected_for_selection
 from steelyard.comparison.settings import BASELINE, Settings
-from steelyard.metrics import Estimate, Metric, corrected_resampled_t, holm, verdict
+from steelyard.metrics import Estimate, Metric, corrected_resampled_t, holm, smallest_detectable, verdict
+from steelyard.metrics.intervals import Verdict
 
 __all__ = ["best_of", "summarise"]
 
+Floats = NDArray[np.float64]
 Values = Mapping[
     tuple[str, str], NDArray[np.float64]
 ]  # (strategy, metric name in runs) → one value per fold, of a model
+
+_ALPHA = 0.05  # of a verdict, over the strategies of a model
+_POWER = 0.8  # with which the smallest detectable difference would be found
 
 # a difference below this is what two optimisers of the same loss may differ by, whatever its p-value; costs, which have
 # a unit, are counted in the range of what a row may cost
@@ -27,35 +31,101 @@ _RESOLUTION = 1e-4
 
 
 def summarise(
-    model: str, values: Values, strategies: Sequence[str], metrics: Sequence[Metric], settings: Settings
+    model: str,
+    values: Values,
+    strategies: Sequence[str],
+    metrics: Sequence[Metric],
+    settings: Settings,
+    test_to_train: float,
+    free: Callable[[Metric], Floats],
+    stopped: int = 0,
 ) -> list[dict[str, Any]]:
     """Return the part `summary` of results.json for a model: one row per strategy, decision and metric.
 
-    A strategy is compared with "none" at the same decision, default with default and tuned with tuned, so
-    that no strategy is credited for moving a threshold that could have been moved for nothing. Holm's
+    A strategy is compared with "none" at the same decision, default with default and tuned with tuned. Holm's
     adjustment runs over the strategies of the model. Metrics that do not depend on a decision have rows for "default"
     only.
+
+    At its own decision a gain by a label metric counts as "helps" only if it is also one over plain training with a
+    free moved threshold: its decision tuned for this very metric, in inner folds where that was done, else on the
+    stored scores of the other folds. Both gains have to be shown, so the larger of two p-values counts (an
+    intersection–union test; Berger, Technometrics 24, 1982). Where only the gain over "none" is, the row has
+    ``only_threshold`` and no detectable difference.
+
+    Parameters
+    ----------
+    model : str
+    values : mapping of (strategy, metric name) to float64 ndarray of shape (J,)
+    strategies : sequence of str
+        With a value on every fold.
+    metrics : sequence of Metric
+    settings : Settings
+    test_to_train : float
+        Of the folds, as for `corrected_resampled_t`.
+    free : callable
+        Label metric → plain training with a moved threshold, shape (J,); only called where it decides a verdict.
+    stopped : int
+        Strategies that a race has stopped. They could have helped, so that they count in Holm's adjustment.
     """
-    ratio = 1.0 / (settings.cv - 1)
     rows = []
+    tested = [s for s in strategies if s != BASELINE]
+    level = _ALPHA / max(len(tested) + stopped, 1)  # Holm's first step: what any strategy has to pass at worst
     for metric in metrics:
-        decisions = ("default", "tuned") if metric.kind == "label" else ("default",)
-        for decision in decisions:
+        for decision in ("default", "tuned") if metric.kind == "label" else ("default",):
             name = metric.name + (TUNED if decision == "tuned" else "")
             if (BASELINE, name) not in values:
                 continue
-            base = values[BASELINE, name]
-            differences = {s: corrected_resampled_t(values[s, name] - base, ratio) for s in strategies}
-            tested = [s for s in strategies if s != BASELINE]
-            adjusted = dict(zip(tested, holm([differences[s].p_value for s in tested]), strict=True))
+            gains = {s: values[s, name] - values[BASELINE, name] for s in tested}
+            differences = {s: corrected_resampled_t(gain, test_to_train) for s, gain in gains.items()}
+            adjusted = _adjusted({s: d.p_value for s, d in differences.items()}, stopped)
+            verdicts = {s: _verdict(differences[s].mean, adjusted[s], metric) for s in tested}
+            moved: Collection[str] = ()
+            if metric.kind == "label" and decision == "default" and "helps" in verdicts.values():
+                is_tuned = settings.decision_metric == metric.name
+                tuned = values.get((BASELINE, metric.name + TUNED)) if is_tuned else None
+                yardstick = free(metric) if tuned is None else tuned
+                over = {s: corrected_resampled_t(values[s, name] - yardstick, test_to_train) for s in tested}
+                moved = _only_moved(verdicts, differences, over, metric, stopped)
             for s in strategies:
-                mean = corrected_resampled_t(values[s, name], ratio)
-                rows.append(
-                    {"model": model, "strategy": s, "decision": decision, "metric": metric.name}
-                    | _bounded(mean, metric)
-                    | _compared(s, differences[s], adjusted, metric)
-                )
+                row: dict[str, Any] = {"model": model, "strategy": s, "decision": decision, "metric": metric.name}
+                row |= _bounded(corrected_resampled_t(values[s, name], test_to_train), metric)
+                if s == BASELINE:
+                    row |= {"difference": None, "p_adjusted": None, "verdict": "baseline", "detectable": None}
+                else:
+                    row |= {
+                        "difference": differences[s].mean,
+                        "p_adjusted": adjusted[s],
+                        "verdict": "no detectable difference" if s in moved else verdicts[s],
+                        "detectable": smallest_detectable(gains[s], test_to_train, level, _POWER),
+                    }
+                rows.append(row | {"only_threshold": s in moved})
     return rows
+
+
+def _adjusted(p_values: Mapping[str, float], stopped: int) -> dict[str, float]:
+    """Adjust by Holm, as if strategies that a race has stopped had shown nothing."""
+    found = holm([*p_values.values(), *[1.0] * stopped])
+    return dict(zip(p_values, found[: len(p_values)].tolist(), strict=True))
+
+
+def _verdict(difference: float, p: float, metric: Metric) -> Verdict:
+    told_apart = abs(difference) >= _RESOLUTION * _unit(metric)
+    return verdict(difference, p if told_apart else 1.0, metric.greater_is_better, _ALPHA)
+
+
+def _only_moved(
+    verdicts: Mapping[str, Verdict],
+    over_none: Mapping[str, Estimate],
+    over_free: Mapping[str, Estimate],
+    metric: Metric,
+    stopped: int,
+) -> set[str]:
+    """Return the strategies that are better than "none", but not than "none" with a moved threshold."""
+    sign = 1.0 if metric.greater_is_better else -1.0
+    least = _RESOLUTION * _unit(metric)
+    p = {s: max(over_none[s].p_value, e.p_value if sign * e.mean >= least else 1.0) for s, e in over_free.items()}
+    adjusted = _adjusted(p, stopped)
+    return {s for s, said in verdicts.items() if said == "helps" and not adjusted[s] < _ALPHA}
 
 
 def _bounded(mean: Estimate, metric: Metric) -> dict[str, float]:
@@ -68,18 +138,6 @@ def _bounded(mean: Estimate, metric: Metric) -> dict[str, float]:
     }
 
 
-def _compared(strategy: str, difference: Estimate, adjusted: Mapping[str, float], metric: Metric) -> dict[str, Any]:
-    if strategy == BASELINE:
-        return {"difference": None, "p_adjusted": None, "verdict": "baseline"}
-    p = float(adjusted[strategy])
-    told_apart = abs(difference.mean) >= _RESOLUTION * _unit(metric)
-    return {
-        "difference": difference.mean,
-        "p_adjusted": p,
-        "verdict": verdict(difference.mean, p if told_apart else 1.0, metric.greater_is_better),
-    }
-
-
 def _unit(metric: Metric) -> float:
     low, high = metric.bounds
     return high - low if metric.name == "expected_cost" else 1.0
@@ -89,7 +147,7 @@ def best_of(
     summary: Sequence[Mapping[str, Any]],
     scores: Mapping[tuple[str, str], OutOfFold],
     metric: Metric,
-    dataset: Dataset,
+    y: NDArray[np.int64],
     settings: Settings,
 ) -> dict[str, Any]:
     """Return the part `best` of results.json: the best mean, corrected for having been the best.
@@ -105,7 +163,6 @@ def best_of(
     # twelve digits: equal but for rounding is equal
     order = [round(sign * r["mean"] / _unit(metric), 12) for r in rows]
     winner = int(np.argmax(order))
-    y = dataset.target.y
     candidates = []
     for row in rows:
         stored = scores[row["model"], row["strategy"]]

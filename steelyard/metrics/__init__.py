@@ -7,6 +7,16 @@ oracles of its tests.
 from __future__ import annotations
 
 from steelyard.metrics.catalogue import Metric, get, names, standard_names
-from steelyard.metrics.intervals import Estimate, corrected_resampled_t, holm, verdict
+from steelyard.metrics.intervals import Estimate, corrected_resampled_t, holm, smallest_detectable, verdict
 
-__all__ = ["Estimate", "Metric", "corrected_resampled_t", "get", "holm", "names", "standard_names", "verdict"]
+__all__ = [
+    "Estimate",
+    "Metric",
+    "corrected_resampled_t",
+    "get",
+    "holm",
+    "names",
+    "smallest_detectable",
+    "standard_names",
+    "verdict",
+]

@@ -9,10 +9,10 @@ import numpy as np
 
 from steelyard import strategies
 from steelyard.errors import InputError
-from steelyard.metrics import Metric, corrected_resampled_t
+from steelyard.metrics import Metric
 from steelyard.report import words
 from steelyard.report.advice import notes, skipped
-from steelyard.report.content import BASELINE, Results, metric_called, models_in
+from steelyard.report.content import Results, metric_called, models_in, rows_of
 from steelyard.report.costs import stated_costs
 from steelyard.report.curves import figures
 from steelyard.report.matrices import confusions
@@ -159,7 +159,7 @@ def _described(name: str, models: Sequence[str]) -> dict[str, str]:
 
 
 def _smallest_effects(results: Results, metric: Metric, models: Sequence[str]) -> str | None:
-    """Return half the width of a typical interval of a difference: less than that could not have been seen."""
+    """Return, by model, the difference from "none" that would be found with a probability of 80 %, typically."""
     found = [(model, _smallest_effect(results, metric, model)) for model in models]
     said = [(model, words.number(value)) for model, value in found if value is not None]
     if len(models) == 1:
@@ -168,16 +168,9 @@ def _smallest_effects(results: Results, metric: Metric, models: Sequence[str]) -
 
 
 def _smallest_effect(results: Results, metric: Metric, model: str) -> float | None:
-    ratio = 1.0 / (results["settings"]["cv"] - 1)
-    values: dict[str, list[float]] = {}
-    for run in results["runs"]:
-        if run["model"] == model:
-            value = run["metrics"].get(metric.name)
-            values.setdefault(run["strategy"], []).append(float("nan") if value is None else value)
-    base = np.asarray(values.pop(BASELINE, []))
-    estimates = [corrected_resampled_t(np.asarray(v) - base, ratio) for v in values.values() if len(v) == len(base)]
-    halves = [e.high - e.mean for e in estimates if np.isfinite(e.high) and e.high > e.mean]
-    return float(np.median(halves)) if halves else None
+    rows = rows_of(results, model, metric.name, "default")
+    found = [row["detectable"] for row in rows if row.get("detectable") is not None]
+    return float(np.median(found)) if found else None
 
 
 def _explained(results: Results, *first: Metric) -> list[dict[str, str]]:

@@ -106,9 +106,15 @@ def _compared(rows: Rows, where: str) -> list[str]:
     """Say who helps and who harms, or that nothing was detected."""
     helps, harms = _with(rows, "helps"), _with(rows, "harms")
     tested = sum(r["verdict"] != "baseline" for r in rows)
+    moved = [r["strategy"] for r in rows if r.get("only_threshold")]
     said = []
     if helps:
         said.append(f"{where}, {_who(helps, tested, 'help')}.")
+    if moved:
+        said.append(
+            f"{where}, {_who(moved, tested, 'gain')} over plain training at its own threshold, and not over plain "
+            "training with a moved threshold, which costs no training."
+        )
     if harms:
         said.append(f"{where}, {_who(harms, tested, 'harm')}.")
     if not said and tested:

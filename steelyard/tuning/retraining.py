@@ -127,16 +127,23 @@ def settled(strategy: Strategy, model: Model, task: Task, objective: Objective) 
     trainer = Trainer(model, task)
     if model.name == "linear":
         trainer.start = trainer.fitted(PLAIN)
-    places = [place for place, _ in task.inner]
-    y = task.outer.y
-    plain = trainer.held_out([PLAIN])[0]
+    # along time the earliest rows are held out of nothing: only what was held out counts
+    known = np.sort(np.concatenate([place for place, _ in task.inner]))
+    places = [np.searchsorted(known, place) for place, _ in task.inner]
+    y = task.outer.y[known]
+
+    def held_out(candidate: Candidate) -> Scored | Exception:
+        found = trainer.held_out([candidate])[0]
+        return found if isinstance(found, Exception) else Scored(found.proba[known], found.trained[known])
+
+    plain = held_out(PLAIN)
     if isinstance(plain, Exception):
         raise plain
     best, value = PLAIN, objective.selection(y, plain, places)
     rounds: list[Round] = []
     candidate = seeded(plain, y, objective)
     for _ in range(int(strategy.parameters["rounds"])):
-        scored = trainer.held_out([candidate])[0]
+        scored = held_out(candidate)
         if isinstance(scored, Exception):
             break
         found = objective.selection(y, scored, places)

@@ -105,16 +105,16 @@ def synthetic(scale):
             proba=np.full((1, 300, 3), 1 / 3), labels=lambda _, labels=labels: labels[None]
         )
     metric = get("expected_cost", ["a", "b", "c"], cost_matrix=costs)
-    asked = SimpleNamespace(cv=5, random_state=0)
+    asked = SimpleNamespace(cv=5, random_state=0, decision_metric="expected_cost")
     values = {
         (name, "expected_cost"): np.array(
             [metric.value(y[f::5], s.proba[0], s.labels("default")[0][f::5]) for f in range(5)]
         )
         for (_, name), s in stored.items()
     }
-    rows = summarise("linear", values, ["none", "better", "worse"], [metric], asked)
-    dataset = SimpleNamespace(target=SimpleNamespace(y=y))
-    return rows, best_of(rows, stored, metric, dataset, asked)
+    plain = values["none", "expected_cost"]  # no threshold helps it
+    rows = summarise("linear", values, ["none", "better", "worse"], [metric], asked, 0.25, lambda _: plain)
+    return rows, best_of(rows, stored, metric, y, asked)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from steelyard.metrics import corrected_resampled_t, holm, verdict
+from steelyard.metrics import corrected_resampled_t, holm, smallest_detectable, verdict
 
 
 def test_the_interval_by_hand():
@@ -73,3 +73,33 @@ def test_strategies_that_do_nothing_rarely_help(test_to_train, honest):
         found += any(verdict(e.mean, p) == "helps" for e, p in zip(estimates, adjusted, strict=True))
     # two tails of 5 % leave 2.5 % for "helps"; 5 % is three standard errors of 400 trials above
     assert (found / trials <= 0.05) == honest
+
+
+@pytest.mark.parametrize(("n", "alpha"), [(5, 0.05), (15, 0.05), (15, 0.05 / 16), (10, 0.01)])
+def test_the_smallest_detectable_difference_is_that_of_statsmodels(n, alpha):
+    """An ordinary one-sample t test (no overlap): statsmodels solves for the same effect size."""
+    from statsmodels.stats.power import TTestPower
+
+    x = np.random.default_rng(n).normal(size=n)
+    theirs = TTestPower().solve_power(nobs=n, alpha=alpha, power=0.8, alternative="larger", effect_size=None)
+    two_sided = smallest_detectable(x, 0.0, 2 * alpha)  # its other side adds nothing that is seen
+    assert two_sided == pytest.approx(theirs * x.std(ddof=1), rel=1e-5)  # their solver stops at about 2e-6
+
+
+def test_the_overlap_and_power_make_it_larger_and_nothing_gives_nan():
+    x = np.array([0.1, 0.3, 0.2, 0.0, 0.4])
+    assert smallest_detectable(x, 0.25) == pytest.approx(smallest_detectable(x, 0.0) * np.sqrt(0.45 / 0.2))
+    assert smallest_detectable(x, 0.25, power=0.9) > smallest_detectable(x, 0.25)
+    for nothing in ([], [0.1], np.zeros(15)):
+        assert np.isnan(smallest_detectable(nothing, 0.25))
+
+
+def test_a_difference_of_the_promised_size_is_found_four_times_of_five():
+    """Normal differences with a known spread, the promise made from it: 2,000 tests at that effect."""
+    rng = np.random.default_rng(0)
+    n, trials = 15, 2000
+    unit = np.sqrt(n) * np.array([-1.0, 1.0] * 7 + [0.0]) / np.sqrt(15)
+    unit /= unit.std(ddof=1)
+    effect = smallest_detectable(unit, 0.0, 0.05)
+    found = sum(corrected_resampled_t(effect + rng.normal(size=n), 0.0).p_value < 0.05 for _ in range(trials))
+    assert found / trials == pytest.approx(0.8, abs=3 * np.sqrt(0.16 / trials))

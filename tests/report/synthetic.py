@@ -12,7 +12,7 @@ import steelyard
 from steelyard import metrics
 from steelyard.comparison.results import SCHEMA_VERSION, plain
 from steelyard.comparison.views import views
-from steelyard.metrics import corrected_resampled_t, holm, verdict
+from steelyard.metrics import corrected_resampled_t, holm, smallest_detectable, verdict
 
 STRATEGIES = (
     "none", "prior_threshold", "post_hoc_logit_adjustment", "balanced", "inverse_sqrt", "log_inverse",
@@ -151,10 +151,12 @@ def _summary(model, names, values, wanted, cv):
                 row = {"model": model, "strategy": s, "decision": decision, "metric": one.name, "mean": mean.mean,
                        "ci_low": max(mean.low, one.bounds[0]), "ci_high": min(mean.high, one.bounds[1])}  # fmt: skip
                 if s == "none":
-                    row |= {"difference": None, "p_adjusted": None, "verdict": "baseline"}
+                    row |= {"difference": None, "p_adjusted": None, "verdict": "baseline", "detectable": None}
                 else:
                     d = differences[s].mean
                     row |= {"difference": d, "p_adjusted": float(adjusted[s]),
                             "verdict": verdict(d, adjusted[s], one.greater_is_better)}  # fmt: skip
-                rows.append(row)
+                    gain = np.array(values[s, one.name, decision]) - base
+                    row["detectable"] = smallest_detectable(gain, 1 / (cv - 1), 0.05 / (len(names) - 1))
+                rows.append(row | {"only_threshold": False})
     return rows
