@@ -326,8 +326,9 @@ def findings(table: Table) -> list[tuple[str, str]]:
         d = against((model, "plain", "f1_at_tuned_threshold"), (model, "class_weight=balanced", "f1"))
         f1.append(f"{model} {d}")
     five = (
-        f"Random forest, {metric}: plain {ba_forest['plain']:.3f}, balanced weights {ba_forest['weights']:.3f}, plain at the "
-        f"prior threshold {ba_forest['prior']:.3f}. F1 of a tuned threshold less that of balanced weights: {'; '.join(f1)}."
+        f"Random forest, {metric}: plain {ba_forest['plain']:.3f}, balanced weights {ba_forest['weights']:.3f}, "
+        f"plain at the prior threshold {ba_forest['prior']:.3f}. F1 of a tuned threshold less that of balanced "
+        f"weights: {'; '.join(f1)}."
     )
     return [
         ("1. Weights, resampling and thresholds largely replace each other for label metrics.", one),

@@ -50,7 +50,8 @@ def main() -> None:
     write(chosen.out / "planted_effect.csv", rows + fresh)
     found = sum(r["verdict"] == "harms" for r in fresh)
     print(
-        f"{columns} columns: the true loss is {ratio(fresh):.2f} of what is promised; found in {share(found, len(fresh))}"
+        f"{columns} columns: the true loss is {ratio(fresh):.2f} of what is promised; "
+        f"found in {share(found, len(fresh))}"
     )
 
 

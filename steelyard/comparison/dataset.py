@@ -133,13 +133,14 @@ def from_file(
         if name == target:
             raise InputError(f"another column for the {what} than the target", repr(name))
     labels = table.column(target)
-    return _dataset(table.drop_columns([target]), read_target(labels, target, positive), groups, time, dedupe)
+    return _dataset(table.drop_columns([target]), labels, target, positive, groups, time, dedupe)
 
 
-def _dataset(table: Any, target: Target, groups: Any, time: Any, dedupe: bool) -> Dataset:
+def _dataset(table: Any, labels: Any, name: str, positive: Any, groups: Any, time: Any, dedupe: bool) -> Dataset:
     check_ties(groups, time, dedupe)
     ties, rest = read_ties(table, groups, time)
     columns = features(rest)
+    target = read_target(labels, name, positive)
     return Dataset(columns, target, joined_copies(ties, columns) if dedupe else ties)
 
 
@@ -176,4 +177,4 @@ def from_memory(
     table = arrow_table(X)
     if len(y) != table.num_rows:
         raise InputError(f"one label for each of the {table.num_rows} rows", f"{len(y)} labels")
-    return _dataset(table, read_target(y, "y", positive), groups, time, dedupe)
+    return _dataset(table, y, "y", positive, groups, time, dedupe)

@@ -66,7 +66,9 @@ class Ranking:
     def curve(self, is_positive: NDArray[np.bool_], sample_weight: NDArray[Any] | None = None) -> Curve:
         """Accumulate truth and weights along the order; rows with equal scores enter together."""
         hit = is_positive[self.order]
-        return _Counting(self.order, self.ends, self.order[hit], np.cumsum(hit)[self.ends])(sample_weight)
+        return _Counting(self.order, self.ends, self.order[hit], np.cumsum(hit, dtype=np.int64)[self.ends])(
+            sample_weight
+        )
 
     def where_found(self, is_positive: NDArray[np.bool_]) -> Callable[[NDArray[Any] | None], Curve]:
         """Return the curve as a function of row weights, with no cuts but those before and after each positive row.

@@ -135,7 +135,8 @@ def test_all_runs_take_a_step_together_where_that_is_faster(table, monkeypatch, 
     monkeypatch.setattr(mlp, "_program", lambda *kind: asked.append(kind[-1]) or program(*kind))
     initial = initial_weights((D, 4, C), np.random.default_rng(3))
     runs = [Run(sy.losses.cross_entropy())] * 3
-    assert len(fit_all(X, y, runs, streams(2, np.arange(N)), initial, Schedule(batch_size=BATCH), C)) == 3
+    schedule = Schedule(batch_size=BATCH, backend="jax")
+    assert len(fit_all(X, y, runs, streams(2, np.arange(N)), initial, schedule, C)) == 3
     assert asked == [stacked]
 
 
