@@ -186,6 +186,42 @@ class SoftmaxCrossEntropy(Loss):
     def _curvature(self, xp: ModuleType, at: Layout, values: Any) -> Tensor:
         return _softmax.curvature(xp, at, values, self.weight_by)
 
+    def _gradient_and_curvature(self, xp: ModuleType, at: Layout, values: Any) -> tuple[Tensor, Tensor]:
+        return _softmax.gradient_and_curvature(xp, at, values, self.weight_by)
+
+    @unconverted
+    def curvature_matrix(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return a positive semi-definite bound of the matrix ∂²(ω·ℓ)/∂z∂zᵀ of each example.
+
+        Exact for cross-entropy in all its weighted and adjusted forms; its diagonal is `curvature`. With focusing the
+        negative part of φ'' is left out; a cost term adds to the diagonal only.
+
+        Parameters
+        ----------
+        logits : tensor (batch, n_classes)
+        targets : tensor
+            Integers (batch,), or one-hot or soft targets shaped like the logits.
+
+        Returns
+        -------
+        tensor (batch, n_classes, n_classes)
+            In the dtype of the arithmetic.
+
+        Examples
+        --------
+        >>> import numpy as np, steelyard as sy
+        >>> sy.losses.cross_entropy().curvature_matrix(np.zeros((1, 2)), np.array([1]))
+        array([[[ 0.25, -0.25],
+                [-0.25,  0.25]]])
+        """
+        xp = self._namespace(logits, targets, None)
+        z = logits if hasattr(logits, "dtype") else xp.asarray(logits)
+        if len(z.shape) != 2:
+            raise InputError("`logits` of shape (batch, n_classes)", f"shape {tuple(z.shape)}")
+        at, values = self._arranged(xp, z, targets, 1)
+        out = _softmax.curvature_matrix(xp, at, values, self.weight_by)
+        return out if at.keep is None else xp.where(xp.expand_dims(xp.expand_dims(at.keep, 1), 1), out, 0)
+
     @unconverted
     def posterior(self, logits: Tensor, class_axis: int = 1) -> Tensor:
         """Return class probabilities, corrected for what the loss did to the logits.

@@ -76,8 +76,6 @@ def test_curvature_is_positive_where_focal_loss_is_not_convex():
 
 
 def test_bad_input():
-    with pytest.raises(InputError, match="SoftmaxCrossEntropy"):
-        sy.boosting.lightgbm(sy.losses.binary_cross_entropy())
     with pytest.raises(InputError, match="n_classes"):
         sy.boosting.lightgbm(sy.losses.cross_entropy(), n_classes=1)
     with pytest.raises(InputError, match="3 classes"):

@@ -5,7 +5,7 @@ import pytest
 
 import steelyard as sy
 from steelyard import training
-from steelyard.training.boosted import BoostedTrees
+from steelyard.training.boosted import LightGBMTrees as BoostedTrees
 
 lgb = pytest.importorskip("lightgbm")
 
