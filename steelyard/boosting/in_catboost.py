@@ -56,6 +56,9 @@ class CatBoost(Objective):
     With more than two classes CatBoost calls Python twice for each row and tree, which is slow (benchmarks/speed/
     bench_boosters.py): where `weights_and_offsets` says that CatBoost's own objective is the loss, use that.
 
+    CatBoost scores splits by sums of row weights, which weights inside a loss are not: to get the trees of its own
+    weighted objective, give ω of `weights_and_offsets` to the pool and plain cross-entropy to this.
+
     CatBoost needs to be told what follows from the name of its own objectives: ``eval_metric`` "Logloss" or
     "MultiClass", and to be equal to these, ``leaf_estimation_method="Newton"`` and their ``bootstrap_type``. It
     starts from 0: give the pool ``baseline=`` as `start` returns it, and add `initial_score` to raw predictions.
@@ -72,6 +75,11 @@ class CatBoost(Objective):
     library: ClassVar[str] = "catboost"
     # CatBoost would try to compile the methods below with numba, which cannot, and warns that it failed
     no_jit: ClassVar[bool] = True
+
+    def __deepcopy__(self, _: Any) -> CatBoost:
+        # CatBoost trains on a copy of its parameters, which trees counted here would not reach; there is nothing else
+        # in an objective that changes
+        return self
 
     def calc_ders_range(self, approxes: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None) -> Floats:
         """Return the first and second derivative of −s·ω·ℓ for a block of rows: (n, 2)."""

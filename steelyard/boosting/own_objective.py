@@ -47,7 +47,10 @@ def weights_and_offsets(loss: Any, y: NDArray[Any], n_classes: int) -> tuple[Flo
     """
     if not isinstance(loss, SoftmaxCrossEntropy) or loss.weight_by != "target" or loss.ignore_index is not None:
         return None
-    given = {name: np.asarray(value) for name, value in loss.parameters.items() if value is not None}
+    values = {p.name: (loss.parameters[p.name], p.neutral) for p in loss.PARAMETERS}
+    given = {n: np.asarray(v) for n, (v, neutral) in values.items() if v is not None and (v != neutral).any()}
+    if "cost_coefficient" not in given:
+        given.pop("cost_matrix", None)
     if not given.keys() <= _REACHED:
         return None
     weight = None

@@ -130,12 +130,14 @@ def fit_points(
     library, begun = trees.library, time.perf_counter()
     sampled: list[Rows | Exception] = [_attempt(Rows, X, y, point, state) for point in points]
     sharing = sum(isinstance(rows, Rows) and not rows.made for rows in sampled)
-    shared = library.bins(X, y, options) if sharing else None
+    shared = _attempt(library.bins, X, y, options) if sharing else None
     share = (time.perf_counter() - begun) / max(1, sharing)
 
     def one(point: Point, rows: Rows | Exception) -> Any:
         if isinstance(rows, Exception):
             return rows
+        if isinstance(shared, Exception) and not rows.made:
+            return shared
         started = time.perf_counter()
         bins = library.bins(rows.X, rows.y, options) if rows.made else shared
         grown = _grown(trees, bins, rows, point, n_classes, state, options)
@@ -165,12 +167,13 @@ def _grown(
     if weight is not None and (weight == 0).any():
         kept = np.flatnonzero(weight > 0)
         y, weight = y[kept], weight[kept]
-    later = (None, None) if point.later is None else (point.later, round(point.defer * options.n_estimators))
-    objective = library.objective(point.loss, n_classes, *later)
-    own = weights_and_offsets(point.loss, y, n_classes) if point.later is None else None
+    sums = np.bincount(y, weights=weight, minlength=n_classes).astype(np.float64)
+    loss, later = _at_mean_one(point.loss, sums), _at_mean_one(point.later, sums)
+    after = None if later is None else round(point.defer * options.n_estimators)
+    objective = library.objective(loss, n_classes, later, after)
+    own = weights_and_offsets(loss, y, n_classes) if later is None else None
     start, by_row = np.zeros(1), None
     if own is None or own[1] is not None or not library.starts_itself:
-        sums = np.bincount(y, weights=weight, minlength=n_classes)
         start = objective.initial_score(sums)
         by_row = np.full(len(y), start[0]) if n_classes == 2 else np.tile(start, (len(y), 1))
     if own is not None:
@@ -181,6 +184,19 @@ def _grown(
             by_row = by_row + offset
     growth = Growth(y, weight, by_row, objective if own is None else None, n_classes, state)
     with library.lent(bins, kept) as data:
-        booster = library.grow(data, growth, options)
+        text = library.grow(data, growth, options)
     name = "steelyard" if own is None else library.own_objective(n_classes)
-    return trees(library.text(booster), start, n_classes, name, booster)
+    # CatBoost rounds numbers in its text: scores are those of the trees that can be stored
+    return trees(text, start, n_classes, name, library.from_text(text))
+
+
+def _at_mean_one(loss: Any, sums: Floats) -> Any:
+    """Return the loss with class weights that are 1 on average over the rows.
+
+    They say how classes compare. Their size would be read as a number of rows: by penalties on leaves, and by the
+    least curvature of a leaf, under which weights of 1e-3 let XGBoost split nothing.
+    """
+    if loss is None or loss.class_weight is None or loss.weight_by != "target":
+        return loss
+    w = np.broadcast_to(loss.class_weight, sums.shape)
+    return loss.replace(class_weight=w * (sums.sum() / (sums @ w)))

@@ -61,16 +61,12 @@ class Library(Protocol):
         """Lend bins to one fit: all rows, or some of them; several fits may borrow at the same time."""
         ...
 
-    def grow(self, data: Any, growth: Growth, options: Any) -> Any:
-        """Return a trained booster; one thread."""
+    def grow(self, data: Any, growth: Growth, options: Any) -> str:
+        """Return trained trees, grown by one thread, in the library's own text form."""
         ...
 
     def raw(self, booster: Any, X: NDArray[Any]) -> Floats:
         """Return raw scores, (n,) or (n, C), without what the rows started from."""
-        ...
-
-    def text(self, booster: Any) -> str:
-        """Return the trees in the library's own text form."""
         ...
 
     def from_text(self, text: str) -> Any:

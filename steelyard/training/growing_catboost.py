@@ -55,7 +55,7 @@ class CatBoostLibrary:
     def bins(self, X: NDArray[Any], y: NDArray[Any], _: CatBoostOptions) -> Any:
         """Return a quantised Pool."""
         pool = _import().Pool(np.asarray(X, np.float64), y, thread_count=1)
-        pool.quantize(thread_count=1)
+        pool.quantize()
         return pool
 
     @contextmanager
@@ -63,8 +63,8 @@ class CatBoostLibrary:
         """Yield a copy of the pool, or of some of its rows."""
         yield bins.slice(np.arange(bins.num_row()) if kept is None else kept)
 
-    def grow(self, data: Any, growth: Growth, options: CatBoostOptions) -> Any:
-        """Return a trained CatBoost, as it comes back from its text."""
+    def grow(self, data: Any, growth: Growth, options: CatBoostOptions) -> str:
+        """Return trees in CatBoost's JSON."""
         if growth.weight is not None:
             data.set_weight(growth.weight)
         if growth.start is not None:
@@ -92,20 +92,15 @@ class CatBoostLibrary:
             settings |= {"bootstrap_type": "Bayesian", "classes_count": growth.n_classes}
         booster = _import().CatBoost(settings)
         booster.fit(data, callbacks=None if growth.objective is None else [growth.objective])
-        # numbers are rounded in the text: scores are those of the model that can be stored
-        return self.from_text(self.text(booster))
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "trees.json")
+            booster.save_model(str(path), format="json")
+            return path.read_text()
 
     def raw(self, booster: Any, X: NDArray[Any]) -> NDArray[np.float64]:
         """Return raw scores."""
         X = np.ascontiguousarray(X, np.float64)
         return np.asarray(booster.predict(X, prediction_type="RawFormulaVal", thread_count=1), np.float64)
-
-    def text(self, booster: Any) -> str:
-        """Return CatBoost's JSON."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "trees.json")
-            booster.save_model(str(path), format="json")
-            return path.read_text()
 
     def from_text(self, text: str) -> Any:
         """Return the CatBoost of a JSON text."""

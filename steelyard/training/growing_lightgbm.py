@@ -61,8 +61,8 @@ class LightGBMLibrary:
         rows = range(bins.num_data()) if kept is None else kept.tolist()
         yield bins.subset(rows).construct()
 
-    def grow(self, data: Any, growth: Growth, options: LightGBMOptions) -> Any:
-        """Return a trained Booster."""
+    def grow(self, data: Any, growth: Growth, options: LightGBMOptions) -> str:
+        """Return trees in LightGBM's text form."""
         data.set_label(growth.y)
         if growth.weight is not None:
             data.set_weight(growth.weight)
@@ -78,15 +78,11 @@ class LightGBMLibrary:
         }
         if growth.n_classes > 2:
             settings["num_class"] = growth.n_classes
-        return _import().train(settings, data, options.n_estimators)
+        return str(_import().train(settings, data, options.n_estimators).model_to_string())
 
     def raw(self, booster: Any, X: NDArray[Any]) -> NDArray[np.float64]:
         """Return raw scores."""
         return np.asarray(booster.predict(np.asarray(X, np.float64), raw_score=True, num_threads=1), np.float64)
-
-    def text(self, booster: Any) -> str:
-        """Return LightGBM's text form."""
-        return str(booster.model_to_string())
 
     def from_text(self, text: str) -> Any:
         """Return the Booster of a text."""

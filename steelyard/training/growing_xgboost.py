@@ -76,8 +76,8 @@ class XGBoostLibrary:
         finally:
             bins.free.put(matrix)
 
-    def grow(self, data: Any, growth: Growth, options: XGBoostOptions) -> Any:
-        """Return a trained Booster."""
+    def grow(self, data: Any, growth: Growth, options: XGBoostOptions) -> str:
+        """Return trees in XGBoost's JSON."""
         matrix, kept = data
         n = matrix.num_row()
         weight = np.ones(len(growth.y)) if growth.weight is None else growth.weight
@@ -102,17 +102,14 @@ class XGBoostLibrary:
             settings["base_score"] = 0.5 if growth.objective is None and growth.n_classes == 2 else 0.0
         if growth.objective is None:
             settings["objective"] = self.own_objective(growth.n_classes)
-        return _import().train(settings, matrix, options.n_estimators, obj=growth.objective)
+        booster = _import().train(settings, matrix, options.n_estimators, obj=growth.objective)
+        return bytes(booster.save_raw("json")).decode()
 
     def raw(self, booster: Any, X: NDArray[Any]) -> NDArray[np.float64]:
         """Return raw scores."""
         if X.shape[1] != booster.num_features():
             raise InputError(f"{booster.num_features()} features", str(X.shape[1]))
         return np.asarray(booster.inplace_predict(np.asarray(X, np.float64), predict_type="margin"), np.float64)
-
-    def text(self, booster: Any) -> str:
-        """Return XGBoost's JSON."""
-        return bytes(booster.save_raw("json")).decode()
 
     def from_text(self, text: str) -> Any:
         """Return the Booster of a JSON text."""
