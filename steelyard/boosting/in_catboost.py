@@ -50,8 +50,8 @@ class CatBoost(Objective):
     -----
     The curvature is a positive bound: exact for binary cross-entropy in its weighted and adjusted forms; with
     focusing the negative part of the second derivative is left out (see `SoftmaxCrossEntropy.curvature`). With more
-    than two classes CatBoost takes the whole matrix, `SoftmaxCrossEntropy.curvature_matrix`, a bound in the order of
-    matrices; of one label per class against the rest it is diagonal.
+    than two classes CatBoost takes the whole matrix, of `SoftmaxCrossEntropy.hessian`, a bound in the
+    order of matrices; of one label per class against the rest it is diagonal.
 
     With more than two classes CatBoost calls Python twice for each row and tree, which is slow (benchmarks/speed/
     bench_boosters.py): where `weights_and_offsets` says that CatBoost's own objective is the loss, use that.
@@ -97,7 +97,10 @@ class CatBoost(Objective):
             matrix = np.diag(h[0])
         else:
             y = np.array([int(target)])
-            g, matrix = loss.gradient(z, y), loss.curvature_matrix(z, y)[0]  # type: ignore[attr-defined]
+            g = loss.gradient(z, y)
+            d, u, v = (part[0] for part in loss.hessian(z, y, positive=True))  # type: ignore[attr-defined]
+            outer = np.outer(u, v)
+            matrix = np.diag(d) + outer + outer.T
         return (s * g[0]).tolist(), (s * matrix).tolist()
 
     def after_iteration(self, info: Any) -> bool:

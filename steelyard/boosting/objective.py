@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.boosting.initial_score import stationary
+from steelyard.boosting.own_objective import one_logit
 from steelyard.errors import InputError
 from steelyard.losses.base import Loss
 from steelyard.losses.sigmoid import SigmoidCrossEntropy
@@ -57,6 +58,7 @@ class Objective:
             raise InputError("`after` ≥ 0", repr(after))
         self.loss, self.later, self.after = loss, later, after
         self.n_classes = _n_classes([one for one in (loss, later) if one is not None], n_classes)
+        self._single = {id(one): one_logit(one) for one in (loss, later) if one is not None and self.n_classes == 2}
         self.grown = 0
 
     @property
@@ -105,6 +107,16 @@ class Objective:
                 return g[None], h[None]
             labels = (np.arange(self.n_classes)[:, None] == y).astype(columns.dtype)
             return self.current.gradient_and_curvature(columns, labels, class_axis=0)
+        single = self._single.get(id(self.current))
+        if single is not None:
+            kind = columns.dtype.type
+            r = columns[0] if single.scale == 1.0 else kind(single.scale) * columns[0]
+            if single.offset.any():
+                r = r + single.offset.astype(kind)[y]
+            g, h = single.loss.gradient_and_curvature(r, y.astype(kind))
+            if single.scale != 1.0:
+                g, h = kind(single.scale) * g, np.maximum(kind(single.scale**2) * h, kind(1e-16))
+            return g[None], h[None]
         if self.n_classes == 2:
             pair = np.concatenate([np.zeros_like(columns), columns])
             g, h = self.current.gradient_and_curvature(pair, y, class_axis=0)

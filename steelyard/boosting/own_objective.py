@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from steelyard.losses.sigmoid import SigmoidCrossEntropy
 from steelyard.losses.softmax import SoftmaxCrossEntropy
 
-__all__ = ["weights_and_offsets"]
+__all__ = ["OneLogit", "one_logit", "weights_and_offsets"]
 
 Floats = NDArray[np.float64]
 
@@ -45,19 +47,31 @@ def weights_and_offsets(loss: Any, y: NDArray[Any], n_classes: int) -> tuple[Flo
     >>> weights_and_offsets(sy.losses.focal(gamma=2.0), np.array([0, 1]), 2) is None
     True
     """
-    if not isinstance(loss, SoftmaxCrossEntropy) or loss.weight_by != "target" or loss.ignore_index is not None:
-        return None
-    values = {p.name: (loss.parameters[p.name], p.neutral) for p in loss.PARAMETERS}
-    given = {n: np.asarray(v) for n, (v, neutral) in values.items() if v is not None and (v != neutral).any()}
-    if "cost_coefficient" not in given:
-        given.pop("cost_matrix", None)
-    if not given.keys() <= _REACHED:
+    given = _given(loss)
+    if given is None or not given.keys() <= _REACHED:
         return None
     weight = None
     if "class_weight" in given:
         weight = np.broadcast_to(given["class_weight"], (n_classes,))[y]
     if given.keys() <= {"class_weight"}:
         return weight, None
+    offset = _offsets(given, n_classes)[y]
+    return weight, offset[:, 1] - offset[:, 0] if n_classes == 2 else offset
+
+
+def _given(loss: Any) -> dict[str, Any] | None:
+    """Return the parameters that do something, of a loss of the softmax family whose weights go by the target."""
+    if not isinstance(loss, SoftmaxCrossEntropy) or loss.weight_by != "target" or loss.ignore_index is not None:
+        return None
+    values = {p.name: (loss.parameters[p.name], p.neutral) for p in loss.PARAMETERS}
+    given = {n: np.asarray(v) for n, (v, neutral) in values.items() if v is not None and (v != neutral).any()}
+    if "cost_coefficient" not in given:
+        given.pop("cost_matrix", None)
+    return given
+
+
+def _offsets(given: Mapping[str, Any], n_classes: int) -> Floats:
+    """Return ι − m_y e_y + Λ[y] for every y: (C, C)."""
     by_truth = np.zeros((n_classes, n_classes))
     if "logit_offset" in given:
         by_truth += given["logit_offset"]
@@ -65,5 +79,37 @@ def weights_and_offsets(loss: Any, y: NDArray[Any], n_classes: int) -> tuple[Flo
         by_truth -= np.diag(np.broadcast_to(given["margin"], (n_classes,)))
     if "pairwise_offset" in given:
         by_truth += given["pairwise_offset"]
-    offset = by_truth[y]
-    return weight, offset[:, 1] - offset[:, 0] if n_classes == 2 else offset
+    return by_truth
+
+
+class OneLogit(NamedTuple):
+    """A loss of two classes as one of the sigmoid family: ℓ((0, r), y) = `loss`(scale · r + offset[y], y)."""
+
+    loss: SigmoidCrossEntropy
+    scale: float
+    offset: Floats
+
+
+def one_logit(loss: Any) -> OneLogit | None:
+    """Return a softmax loss of two classes in terms of one logit, or None where it has no such form.
+
+    The same derivatives from half the numbers.
+
+    Examples
+    --------
+    >>> import steelyard as sy
+    >>> one_logit(sy.losses.focal(gamma=2.0, class_weight=[1.0, 3.0])).loss
+    SigmoidCrossEntropy(pos_weight=3.0, gamma_pos=2.0, gamma_neg=2.0)
+    """
+    given = _given(loss)
+    if given is None or not given.keys() <= {*_REACHED, "logit_scale", "gamma"}:
+        return None
+    offset = _offsets(given, 2)
+    w = np.broadcast_to(given.get("class_weight", 1.0), (2,))
+    if not w[0] > 0:
+        return None
+    gamma = float(given.get("gamma", 0.0))
+    weights = {} if "class_weight" not in given else {"class_weight": float(w[0]), "pos_weight": float(w[1] / w[0])}
+    same = SigmoidCrossEntropy(gamma_pos=gamma, gamma_neg=gamma, **weights)
+    scale = float(np.broadcast_to(given.get("logit_scale", 1.0), (2,))[1])
+    return OneLogit(same, scale, offset[:, 1] - offset[:, 0])

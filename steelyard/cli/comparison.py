@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -95,6 +96,7 @@ def compare(
                 asked,
                 lambda done, total, name: bar.update(task, completed=done, total=total, description=escape(name)),
                 folder,
+                os.cpu_count() or 1,
             )
             bar.update(task, description="the best, on all rows")
             paths = result.save(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ def compare(
         check_folder(out, resume=resume)
     dataset = from_memory(X, y, positive)
     asked = settings(dataset.target, strategies, model, metric, cv, repeats, random_state, decisions, costs=costs)
-    result = run(dataset, asked, folder=out)
+    result = run(dataset, asked, folder=out, threads=os.cpu_count() or 1)
     if out is not None:
         result.save(out)
     return result

@@ -34,7 +34,11 @@ _FEW_PER_FOLD = 10  # test rows of the rarest class; with fewer, one row moves i
 
 
 def run(
-    dataset: Dataset, settings: Settings, progress: Progress | None = None, folder: str | Path | None = None
+    dataset: Dataset,
+    settings: Settings,
+    progress: Progress | None = None,
+    folder: str | Path | None = None,
+    threads: int = 1,
 ) -> Result:
     """Train every strategy of every model on every fold and say what that amounts to.
 
@@ -47,6 +51,8 @@ def run(
         Called with (done, total, what is being done) before and after each piece of work.
     folder : path, optional
         Where the journal is kept. Work that it holds already is not done again.
+    threads : int, default 1
+        Fits of boosted trees that run at the same time, where one model is trained alone; it changes no result.
 
     Returns
     -------
@@ -62,7 +68,7 @@ def run(
     if untuned:
         settings = replace(settings, tuned=False)
     if folder is None:
-        outcomes = _outcomes(dataset, settings, splits, progress, None)
+        outcomes = _outcomes(dataset, settings, splits, progress, None, threads)
     else:
         about = {
             "data": dataset.fingerprint(),
@@ -70,7 +76,7 @@ def run(
             "version": steelyard.__version__,
         }
         with Journal(Path(folder) / FILE, about) as journal:
-            outcomes = _outcomes(dataset, settings, splits, progress, journal)
+            outcomes = _outcomes(dataset, settings, splits, progress, journal, threads)
     skipped = _skipped(outcomes)
     scores = [o for o in outcomes if isinstance(o, Scores) and (o.model, o.strategy) not in skipped]
     return _result(dataset, settings, scores, skipped, untuned)
@@ -82,6 +88,7 @@ def _outcomes(
     splits: Sequence[Split],
     progress: Progress | None,
     journal: Journal | None,
+    threads: int,
 ) -> list[Scores | Failure]:
     """Do the work fold by fold, each fold for every model, or take it from the journal."""
     from threadpoolctl import threadpool_limits
@@ -98,7 +105,7 @@ def _outcomes(
             done += len(settings.models) - len(missing)
             if progress is not None:
                 progress(done, total, f"repeat {split.repeat + 1}, fold {split.fold + 1}")
-            for name, finished in _trained(dataset, settings, split, missing):
+            for name, finished in _trained(dataset, settings, split, missing, threads):
                 by_model[name] = finished
                 if journal is not None:
                     journal.add(name, split.repeat, split.fold, _memory(finished))
@@ -111,12 +118,13 @@ def _outcomes(
 
 
 def _trained(
-    dataset: Dataset, settings: Settings, split: Split, models: Sequence[Model]
+    dataset: Dataset, settings: Settings, split: Split, models: Sequence[Model], threads: int
 ) -> Iterator[tuple[str, list[Scores | Failure]]]:
     """Train models on one fold, at the same time: one that is held up by Python leaves a core to the others."""
     if not models:
         return
-    fold = PreparedFold(dataset, settings, split)
+    # models that are trained at the same time take the cores already
+    fold = PreparedFold(dataset, settings, split, threads if len(models) == 1 else 1)
     if len(models) == 1:
         yield models[0].name, score_fold(fold, models[0], settings.strategies)
         return

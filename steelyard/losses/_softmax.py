@@ -21,8 +21,6 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from steelyard.losses import focusing
 from steelyard.losses.layout import Layout, column
 
@@ -30,9 +28,9 @@ __all__ = [
     "WEIGHT_BY",
     "Parameters",
     "curvature",
-    "curvature_matrix",
     "gradient",
     "gradient_and_curvature",
+    "hessian",
     "posterior",
     "value",
 ]
@@ -333,30 +331,6 @@ def _floored(xp: ModuleType, h: Tensor, p: Parameters) -> Tensor:
     return xp.where(h > 1e-16, h, 1e-16)
 
 
-def curvature_matrix(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> Tensor:
-    """Return a positive semi-definite bound of ∂²(ω·ℓ)/∂z∂zᵀ, (n, c, c), whose diagonal is `curvature`.
-
-        Δ_i Δ_j { Σ_c b_c ψ_c (q_i [i = j] − q_i q_j) + Σ_c b_c max(φ''_c, 0) (q_i − [i = c]) (q_j − [j = c]) }
-
-    Exact for γ = 0 without costs; a cost term adds its bound to the diagonal only.
-    """
-    d = _dense(xp, at, p, weight_by)
-    q = xp.exp(-d.nll)
-    i, j = (lambda v: xp.expand_dims(v, 2)), (lambda v: xp.expand_dims(v, 1))
-    whole = -xp.sum(d.coefficient * _slope(xp, d, p))
-    off = 0.0
-    if p.gamma is not None:
-        bound = d.coefficient * focusing.curvature_bound(xp, d.nll, d.log_u, p.gamma)
-        whole = whole + xp.sum(bound)
-        off = -(i(q) * j(bound) + i(bound) * j(q))
-    off = off + j(j(whole)) * i(q) * j(q)
-    if p.logit_scale is not None:
-        scale = column(xp, p.logit_scale, q) + 0.0 * q
-        off = off * i(scale) * j(scale)
-    eye = xp.asarray(np.eye(int(q.shape[1])), q, q.dtype)
-    return eye * i(_floored(xp, _curvature_dense(xp, d, p), p)) + (1.0 - eye) * off
-
-
 def _curvature_dense(xp: ModuleType, d: _Dense, p: Parameters) -> Tensor:
     q, u = xp.exp(-d.nll), _complement(xp, d)
     by_class = d.coefficient * _slope(xp, d, p)
@@ -368,6 +342,38 @@ def _curvature_dense(xp: ModuleType, d: _Dense, p: Parameters) -> Tensor:
         net = d.cost - xp.expand_dims(xp.sum(d.cost * q), 1)
         h = h + q * abs(1.0 - 2.0 * q) * abs(net)
     return h
+
+
+def hessian(xp: ModuleType, at: Layout, p: Parameters, weight_by: str, positive: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (h, u, v), each (n, c[, k]), with ∂²(ω·ℓ)/∂z² = diag h + u vᵀ + v uᵀ: exact, or a positive bound.
+
+        ∂²ℓ/∂a² = Ψ (diag q − q qᵀ) + Σ_c f_c (q − e_c)(q − e_c)ᵀ + diag(q ν) − q (q ν)ᵀ − (q ν) qᵀ
+                = diag(Ψ q + f + q ν) + q rᵀ + r qᵀ,     r = (Σ_c f_c − Ψ) q / 2 − f − q ν
+
+    with Ψ = Σ_c b_c ψ_c, f_c = b_c φ''_c and ν = λ (M̄ − Σ_k M̄_k q_k). Weights taken at the prediction are held, as
+    in the gradient. The bound, positive semidefinite, leaves out the negative part of φ'' and adds max |ν| to Ψ
+    instead of ν: along x the costs' part is Σ_c q_c ν_c (x_c − q·x)², because Σ_c q_c ν_c = 0.
+    """
+    d = _dense(xp, at, p, weight_by)
+    q = xp.exp(-d.nll)
+    total = xp.sum(d.coefficient * _slope(xp, d, p))
+    f = nu = None
+    if p.gamma is not None:
+        second = focusing.curvature_bound if positive else focusing.curvature
+        f = d.coefficient * second(xp, d.nll, d.log_u, p.gamma)
+    if d.cost is not None:
+        nu = d.cost - xp.expand_dims(xp.sum(d.cost * q), 1)
+        if positive:
+            total, nu = total + xp.pick(abs(nu), xp.argmax(abs(nu))), None
+    h, r = xp.expand_dims(total, 1) * q, -0.5 * xp.expand_dims(total, 1) * q
+    if f is not None:
+        h, r = h + f, r + 0.5 * xp.expand_dims(xp.sum(f), 1) * q - f
+    if nu is not None:
+        h, r = h + q * nu, r - q * nu
+    if p.logit_scale is None:
+        return h, q, r
+    scale = column(xp, p.logit_scale, q)
+    return scale * scale * h, scale * q, scale * r
 
 
 # --- the probabilities that the trained logits stand for --------------------------------------------------------

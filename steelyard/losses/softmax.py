@@ -11,7 +11,7 @@ import numpy as np
 from steelyard.errors import InputError, one_of
 from steelyard.losses import _softmax
 from steelyard.losses.base import Loss, unconverted
-from steelyard.losses.layout import Layout
+from steelyard.losses.layout import Layout, arrange
 from steelyard.losses.parameters import Parameter, filled, is_array_of_ours
 
 __all__ = ["SoftmaxCrossEntropy"]
@@ -190,37 +190,42 @@ class SoftmaxCrossEntropy(Loss):
         return _softmax.gradient_and_curvature(xp, at, values, self.weight_by)
 
     @unconverted
-    def curvature_matrix(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return a positive semi-definite bound of the matrix ∂²(ω·ℓ)/∂z∂zᵀ of each example.
+    def hessian(self, logits: Tensor, targets: Tensor, positive: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the second derivative of each example in logits (batch, n_classes), as h, u and v.
 
-        Exact for cross-entropy in all its weighted and adjusted forms; its diagonal is `curvature`. With focusing the
-        negative part of φ'' is left out; a cost term adds to the diagonal only.
+            ∂²(ω·ℓ)/∂z² = diag h + u vᵀ + v uᵀ
+
+        Three vectors are all of it: what a Newton step needs without a matrix per example.
 
         Parameters
         ----------
         logits : tensor (batch, n_classes)
-        targets : tensor
-            Integers (batch,), or one-hot or soft targets shaped like the logits.
+        targets : tensor (batch,) or (batch, n_classes)
+        positive : bool, default False
+            Return a bound that is positive semidefinite instead. The two are equal without focusing and costs.
 
         Returns
         -------
-        tensor (batch, n_classes, n_classes)
-            In the dtype of the arithmetic.
+        tuple of three tensors (batch, n_classes)
 
         Examples
         --------
         >>> import numpy as np, steelyard as sy
-        >>> sy.losses.cross_entropy().curvature_matrix(np.zeros((1, 2)), np.array([1]))
-        array([[[ 0.25, -0.25],
-                [-0.25,  0.25]]])
+        >>> h, u, v = sy.losses.cross_entropy().hessian(np.zeros((1, 2)), np.array([0]))
+        >>> np.diag(h[0]) + np.outer(u[0], v[0]) + np.outer(v[0], u[0])
+        array([[ 0.25, -0.25],
+               [-0.25,  0.25]])
         """
         xp = self._namespace(logits, targets, None)
         z = logits if hasattr(logits, "dtype") else xp.asarray(logits)
-        if len(z.shape) != 2:
-            raise InputError("`logits` of shape (batch, n_classes)", f"shape {tuple(z.shape)}")
-        at, values = self._arranged(xp, z, targets, 1)
-        out = _softmax.curvature_matrix(xp, at, values, self.weight_by)
-        return out if at.keep is None else xp.where(xp.expand_dims(xp.expand_dims(at.keep, 1), 1), out, 0)
+        at = arrange(xp, z, targets, 1, self.ignore_index, self.dense_targets)
+        if len(at.logits.shape) != 2:
+            raise InputError("logits of shape (batch, n_classes)", f"{len(z.shape)} axes")
+        parts = _softmax.hessian(xp, at, self._constants(xp, z), self.weight_by, positive)
+        if at.keep is None:
+            return parts
+        h, u, v = (xp.where(xp.expand_dims(at.keep, 1), part, 0) for part in parts)
+        return h, u, v
 
     @unconverted
     def posterior(self, logits: Tensor, class_axis: int = 1) -> Tensor:

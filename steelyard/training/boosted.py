@@ -69,7 +69,7 @@ class BoostedTrees:
         n_classes = int(facts["n_classes"])
         if start.shape not in ((1,), (n_classes,)):
             raise InputError(f"a start of shape (1,) or ({n_classes},)", str(start.shape))
-        return cls(text, start, n_classes, str(facts["objective"]), cls.library.from_text(text))
+        return cls(text, start, n_classes, str(facts["objective"]), cls.library.from_text(text, n_classes))
 
 
 class LightGBMTrees(BoostedTrees):
@@ -187,7 +187,7 @@ def _grown(
         text = library.grow(data, growth, options)
     name = "steelyard" if own is None else library.own_objective(n_classes)
     # CatBoost rounds numbers in its text: scores are those of the trees that can be stored
-    return trees(text, start, n_classes, name, library.from_text(text))
+    return trees(text, start, n_classes, name, library.from_text(text, n_classes))
 
 
 def _at_mean_one(loss: Any, sums: Floats) -> Any:

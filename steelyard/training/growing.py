@@ -69,6 +69,6 @@ class Library(Protocol):
         """Return raw scores, (n,) or (n, C), without what the rows started from."""
         ...
 
-    def from_text(self, text: str) -> Any:
+    def from_text(self, text: str, n_classes: int, /) -> Any:
         """Return the booster of a text."""
         ...

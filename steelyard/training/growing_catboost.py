@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from steelyard.boosting import Objective, catboost
 from steelyard.errors import MissingDependencyError
+from steelyard.training import tree_json
 from steelyard.training.growing import Growth
 
 __all__ = ["CatBoostLibrary", "CatBoostOptions"]
@@ -95,18 +96,18 @@ class CatBoostLibrary:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "trees.json")
             booster.save_model(str(path), format="json")
-            return path.read_text()
+            return tree_json.catboost(path.read_text(), growth.n_classes)
 
     def raw(self, booster: Any, X: NDArray[Any]) -> NDArray[np.float64]:
         """Return raw scores."""
         X = np.ascontiguousarray(X, np.float64)
         return np.asarray(booster.predict(X, prediction_type="RawFormulaVal", thread_count=1), np.float64)
 
-    def from_text(self, text: str) -> Any:
-        """Return the CatBoost of a JSON text."""
+    def from_text(self, text: str, n_classes: int) -> Any:
+        """Return the CatBoost of a JSON text, of which every number is checked first."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "trees.json")
-            path.write_text(text)
+            path.write_text(tree_json.catboost(text, n_classes))
             return _import().CatBoost().load_model(str(path), format="json")
 
 

@@ -84,7 +84,7 @@ class LightGBMLibrary:
         """Return raw scores."""
         return np.asarray(booster.predict(np.asarray(X, np.float64), raw_score=True, num_threads=1), np.float64)
 
-    def from_text(self, text: str) -> Any:
+    def from_text(self, text: str, _: int) -> Any:
         """Return the Booster of a text."""
         return _import().Booster(model_str=text)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from steelyard.boosting import Objective, xgboost
 from steelyard.errors import InputError, MissingDependencyError
+from steelyard.training import tree_json
 from steelyard.training.growing import Growth
 
 __all__ = ["XGBoostLibrary", "XGBoostOptions"]
@@ -103,7 +104,7 @@ class XGBoostLibrary:
         if growth.objective is None:
             settings["objective"] = self.own_objective(growth.n_classes)
         booster = _import().train(settings, matrix, options.n_estimators, obj=growth.objective)
-        return bytes(booster.save_raw("json")).decode()
+        return tree_json.xgboost(bytes(booster.save_raw("json")).decode(), growth.n_classes)
 
     def raw(self, booster: Any, X: NDArray[Any]) -> NDArray[np.float64]:
         """Return raw scores."""
@@ -111,10 +112,10 @@ class XGBoostLibrary:
             raise InputError(f"{booster.num_features()} features", str(X.shape[1]))
         return np.asarray(booster.inplace_predict(np.asarray(X, np.float64), predict_type="margin"), np.float64)
 
-    def from_text(self, text: str) -> Any:
-        """Return the Booster of a JSON text."""
+    def from_text(self, text: str, n_classes: int) -> Any:
+        """Return the Booster of a JSON text, of which every number is checked first."""
         booster = _import().Booster({"nthread": 1})
-        booster.load_model(bytearray(text.encode()))
+        booster.load_model(bytearray(tree_json.xgboost(text, n_classes).encode()))
         return booster
 
 

@@ -22,7 +22,7 @@ def losses(n_classes: int) -> dict[str, Any]:
     counts = np.array([900.0, 60.0, 25.0, 15.0])[:n_classes]
     w = np.linspace(1.0, 5.0, n_classes)
     costs = np.random.default_rng(0).uniform(0.2, 2.0, (n_classes, n_classes)) * (1 - np.eye(n_classes))
-    found = {
+    return {
         "cross-entropy": sy.losses.cross_entropy(),
         "weighted": sy.losses.weighted_cross_entropy(w),
         "logit adjusted": sy.losses.logit_adjusted(counts),
@@ -35,7 +35,6 @@ def losses(n_classes: int) -> dict[str, Any]:
         "sigmoid": sy.losses.SigmoidCrossEntropy(pos_weight=3.0),
         "sigmoid focal": sy.losses.SigmoidCrossEntropy(pos_weight=2.0, gamma_pos=1.0, gamma_neg=2.0),
     }
-    return found
 
 
 def cells(n_classes: int, rows: int = 40_000) -> tuple[Any, Any, Any, Any]:

@@ -5,6 +5,7 @@ import pytest
 
 import steelyard as sy
 from steelyard.boosting import weights_and_offsets
+from steelyard.boosting.own_objective import one_logit
 from steelyard.errors import InputError
 from tests.fronts.boosters import losses, softmax
 
@@ -106,6 +107,17 @@ def test_some_losses_are_the_own_objective_at_weights_and_offsets(name, n_classe
         w = np.broadcast_to(w, 20)[:, None]
         np.testing.assert_allclose(g, w * (q - np.eye(4)[y]), rtol=1e-12)
         np.testing.assert_allclose(h, w * 2 * q * (1 - q), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES[:8])
+def test_two_classes_take_one_logit_and_give_the_derivatives_of_two(name):
+    loss, rng = losses(2)[name], np.random.default_rng(4)
+    y, raw = rng.integers(0, 2, 50), rng.normal(size=50) * 4
+    assert one_logit(loss) is not None
+    g, h = objective("xgboost", loss, 2).gradient_and_curvature(raw, y)
+    z = np.stack([np.zeros(50), raw], 1)
+    np.testing.assert_allclose(g, loss.gradient(z, y)[:, 1], rtol=1e-10)
+    np.testing.assert_allclose(h, loss.curvature(z, y)[:, 1], rtol=1e-10)
 
 
 @pytest.mark.parametrize("name", ["VS", "focal", "smoothed", "sigmoid"])
