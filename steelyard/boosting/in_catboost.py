@@ -98,7 +98,7 @@ class CatBoost(Objective):
         else:
             y = np.array([int(target)])
             g = loss.gradient(z, y)
-            d, u, v = (part[0] for part in loss.hessian(z, y, positive=True))  # type: ignore[attr-defined]
+            d, u, v = (part[0] for part in loss.hessian(z, y, positive=True))
             outer = np.outer(u, v)
             matrix = np.diag(d) + outer + outer.T
         return (s * g[0]).tolist(), (s * matrix).tolist()

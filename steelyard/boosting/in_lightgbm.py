@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.boosting.objective import Objective
@@ -69,4 +70,4 @@ class LightGBM(Objective):
         return out
 
     def _bounded(self, h: NDArray[Any]) -> NDArray[Any]:
-        return h * h.dtype.type(self.n_classes / (self.n_classes - 1))
+        return np.asarray(h * h.dtype.type(self.n_classes / (self.n_classes - 1)))

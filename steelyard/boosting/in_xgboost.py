@@ -78,4 +78,4 @@ class XGBoost(Objective):
         return np.ascontiguousarray(g), np.ascontiguousarray(h)
 
     def _bounded(self, h: NDArray[Any]) -> NDArray[Any]:
-        return h * h.dtype.type(2.0)
+        return np.asarray(h * h.dtype.type(2.0))

@@ -106,7 +106,8 @@ class Objective:
                 g, h = self.current.gradient_and_curvature(columns[0], y.astype(columns.dtype))
                 return g[None], h[None]
             labels = (np.arange(self.n_classes)[:, None] == y).astype(columns.dtype)
-            return self.current.gradient_and_curvature(columns, labels, class_axis=0)
+            g, h = self.current.gradient_and_curvature(columns, labels, class_axis=0)
+            return g, h
         single = self._single.get(id(self.current))
         if single is not None:
             kind = columns.dtype.type
@@ -130,7 +131,7 @@ class Objective:
 
     def logits(self, raw: NDArray[Any]) -> Floats:
         """Return the logits that raw scores stand for: (n, C); of a sigmoid loss (n,), or (n, C)."""
-        columns = self._columns(np.asarray(raw, np.float64))
+        columns: Floats = self._columns(np.asarray(raw, np.float64))
         if self.n_classes > 2:
             return columns.T
         if isinstance(self.loss, SigmoidCrossEntropy):
@@ -168,7 +169,7 @@ class Objective:
         proba = np.asarray(self.last.posterior(self.logits(raw)), np.float64)
         if proba.ndim == 1:
             return np.stack([1.0 - proba, proba], axis=1)
-        return proba / proba.sum(axis=1, keepdims=True)
+        return np.asarray(proba / proba.sum(axis=1, keepdims=True))
 
 
 def _n_classes(losses: list[Any], asked: int | None) -> int:

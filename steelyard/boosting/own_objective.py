@@ -109,7 +109,9 @@ def one_logit(loss: Any) -> OneLogit | None:
     if not w[0] > 0:
         return None
     gamma = float(given.get("gamma", 0.0))
-    weights = {} if "class_weight" not in given else {"class_weight": float(w[0]), "pos_weight": float(w[1] / w[0])}
+    weights: dict[str, Any] = (
+        {} if "class_weight" not in given else {"class_weight": float(w[0]), "pos_weight": float(w[1] / w[0])}
+    )
     same = SigmoidCrossEntropy(gamma_pos=gamma, gamma_neg=gamma, **weights)
     scale = float(np.broadcast_to(given.get("logit_scale", 1.0), (2,))[1])
     return OneLogit(same, scale, offset[:, 1] - offset[:, 0])

@@ -24,6 +24,8 @@ Examples:
 
   steelyard compare data.parquet --target diagnosis --model lightgbm --strategies none,balanced,focal
 
+  steelyard compare data.csv --target y --model xgboost,catboost
+
   steelyard compare data.csv --target y --out runs/y --resume
 
   steelyard compare data.csv --target y --metric "precision@recall>=0.95" --positive sick --out runs/sick
@@ -50,7 +52,9 @@ def compare(
         str | None,
         typer.Option(help="Names with commas between, or 'all'; see `steelyard strategies`."),
     ] = None,
-    model: Annotated[str, typer.Option(help="Models with commas between.")] = "linear,lightgbm,mlp",
+    model: Annotated[
+        str, typer.Option(help="Models with commas between: linear, lightgbm, xgboost, catboost, mlp.")
+    ] = "linear,lightgbm,mlp",
     cv: Annotated[int, typer.Option(help="Folds.")] = 5,
     repeats: Annotated[int, typer.Option(help="How often the folds are drawn anew.")] = 3,
     positive: Annotated[str | None, typer.Option(help="Positive class of two; default the rarer.")] = None,

@@ -19,12 +19,21 @@ from steelyard.boosting import weights_and_offsets
 from steelyard.errors import InputError
 from steelyard.strategies import Point
 from steelyard.training.growing import Growth, Library
-from steelyard.training.growing_catboost import CatBoostLibrary
-from steelyard.training.growing_lightgbm import LightGBMLibrary
-from steelyard.training.growing_xgboost import XGBoostLibrary
+from steelyard.training.growing_catboost import CatBoostLibrary, CatBoostOptions
+from steelyard.training.growing_lightgbm import LightGBMLibrary, LightGBMOptions
+from steelyard.training.growing_xgboost import XGBoostLibrary, XGBoostOptions
 from steelyard.training.rows import Rows
 
-__all__ = ["BoostedTrees", "CatBoostTrees", "LightGBMTrees", "XGBoostTrees", "fit_points"]
+__all__ = [
+    "BoostedTrees",
+    "CatBoostOptions",
+    "CatBoostTrees",
+    "LightGBMOptions",
+    "LightGBMTrees",
+    "XGBoostOptions",
+    "XGBoostTrees",
+    "fit_points",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

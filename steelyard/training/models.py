@@ -15,9 +15,6 @@ from numpy.typing import NDArray
 from steelyard.errors import InputError, did_you_mean
 from steelyard.strategies import Point, Strategy
 from steelyard.training import boosted, linear, mlp, networks
-from steelyard.training.growing_catboost import CatBoostOptions
-from steelyard.training.growing_lightgbm import LightGBMOptions
-from steelyard.training.growing_xgboost import XGBoostOptions
 from steelyard.training.rows import Rows
 from steelyard.weights import ClassCounts
 
@@ -151,9 +148,9 @@ def _trees(trees: type[boosted.BoostedTrees], options_of: Any) -> _Kind:
 _KINDS: Mapping[str, _Kind] = MappingProxyType(
     {
         "linear": _Kind(_one_by_one(_linear), _keywords(linear.fit, ("sample_weight", "start")), linear.LinearModel),
-        "lightgbm": _trees(boosted.LightGBMTrees, LightGBMOptions),
-        "xgboost": _trees(boosted.XGBoostTrees, XGBoostOptions),
-        "catboost": _trees(boosted.CatBoostTrees, CatBoostOptions),
+        "lightgbm": _trees(boosted.LightGBMTrees, boosted.LightGBMOptions),
+        "xgboost": _trees(boosted.XGBoostTrees, boosted.XGBoostOptions),
+        "catboost": _trees(boosted.CatBoostTrees, boosted.CatBoostOptions),
         "mlp": _Kind(_mlp, frozenset(f.name for f in fields(mlp.Schedule)), mlp.MLP),
     }
 )
