@@ -133,9 +133,9 @@ class Objective:
         """Return the logits that raw scores stand for: (n, C); of a sigmoid loss (n,), or (n, C)."""
         columns: Floats = self._columns(np.asarray(raw, np.float64))
         if self.n_classes > 2:
-            return columns.T
+            return np.asarray(columns.T)
         if isinstance(self.loss, SigmoidCrossEntropy):
-            return columns[0]
+            return np.asarray(columns[0])
         return np.stack([np.zeros(columns.size), columns[0]], axis=1)
 
     def initial_score(self, counts: Any) -> Floats:
