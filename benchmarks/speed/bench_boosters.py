@@ -84,7 +84,7 @@ def objectives(name: str, X: Any, y: Any, n_classes: int, trees: int, repeats: i
         )
 
 
-def sharing(name: str, X: Any, y: Any, n_classes: int, trees: int, repeats: int) -> None:
+def sharing(name: str, X: Any, y: Any, n_classes: int, trees: int, repeats: int, library_threads: bool) -> None:
     kind, options_of, _ = LIBRARIES[name]
     options = options_of(n_estimators=trees)
     counts = sy.ClassCounts.from_labels(y, classes=range(n_classes))
@@ -93,17 +93,16 @@ def sharing(name: str, X: Any, y: Any, n_classes: int, trees: int, repeats: int)
     def fit(some: Any, threads: int = 1) -> Any:
         return boosted.fit_points(kind, X, y, some, n_classes, 0, options, threads)
 
-    t = medians(
-        {
-            "own bins, 1 at a time": lambda: [fit([point]) for point in points],
-            "shared bins, 1 at a time": lambda: fit(points),
-            "shared bins, 2 at a time": lambda: fit(points, 2),
-            "own bins, 1 at a time, 2 threads each": lambda: [
-                two_threads(name, X, y, p, n_classes, trees) for p in points
-            ],
-        },
-        repeats,
-    )
+    work: dict[str, Callable[[], Any]] = {
+        "own bins, 1 at a time": lambda: [fit([point]) for point in points],
+        "shared bins, 1 at a time": lambda: fit(points),
+        "shared bins, 2 at a time": lambda: fit(points, 2),
+    }
+    if library_threads:
+        work["own bins, 1 at a time, 2 threads each"] = lambda: [
+            two_threads(name, X, y, point, n_classes, trees) for point in points
+        ]
+    t = medians(work, repeats)
     base = t["shared bins, 1 at a time"]
     for variant, seconds in t.items():
         print(f"  {name:9} {n_classes:2} classes  {variant:38} {seconds:7.2f} s {seconds / base:6.2f}")
@@ -140,6 +139,7 @@ def main() -> None:
     parser.add_argument("--classes", type=int, nargs="+", default=[2, 10])
     parser.add_argument("--trees", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--parts", nargs="+", default=["objectives", "sharing", "threads"], help="what to measure")
     parser.add_argument("--libraries", nargs="+", default=list(LIBRARIES), choices=list(LIBRARIES))
     asked = parser.parse_args()
     listed = ", ".join(f"{LIBRARIES[n][2]} {version(LIBRARIES[n][2])}" for n in asked.libraries)
@@ -147,8 +147,10 @@ def main() -> None:
     for n_classes in asked.classes:
         X, y = table(asked.rows, n_classes)
         for name in asked.libraries:
-            objectives(name, X, y, n_classes, asked.trees, asked.repeats)
-            sharing(name, X, y, n_classes, asked.trees, asked.repeats)
+            if "objectives" in asked.parts:
+                objectives(name, X, y, n_classes, asked.trees, asked.repeats)
+            if {"sharing", "threads"} & set(asked.parts):
+                sharing(name, X, y, n_classes, asked.trees, asked.repeats, "threads" in asked.parts)
 
 
 if __name__ == "__main__":
