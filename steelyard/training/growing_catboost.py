@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.boosting import Objective, catboost
-from steelyard.errors import MissingDependencyError
+from steelyard.errors import InputError, MissingDependencyError
 from steelyard.training import tree_json
 from steelyard.training.growing import Growth
 
 __all__ = ["CatBoostLibrary", "CatBoostOptions"]
+
+_CALLS = 200_000  # at 0.2 ms each
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,21 @@ class CatBoostLibrary:
         yield bins.slice(np.arange(bins.num_row()) if kept is None else kept)
 
     def grow(self, data: Any, growth: Growth, options: CatBoostOptions) -> str:
-        """Return trees in CatBoost's JSON."""
+        """Return trees in CatBoost's JSON.
+
+        Raises
+        ------
+        InputError
+            If it would take CatBoost minutes to ask our objective row by row.
+        """
+        calls = 2 * len(growth.y) * options.n_estimators
+        if growth.objective is not None and growth.n_classes > 2 and calls > _CALLS:
+            raise InputError(
+                f"a loss that is CatBoost's own objective at some weights and offsets, for {growth.n_classes} classes "
+                f"and {len(growth.y)} rows",
+                f"one for which it calls Python {calls} times",
+                "take lightgbm or xgboost for it, or fewer trees.",
+            )
         if growth.weight is not None:
             data.set_weight(growth.weight)
         if growth.start is not None:

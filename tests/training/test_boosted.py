@@ -129,6 +129,15 @@ def test_the_size_of_weights_changes_nothing(library):
     np.testing.assert_allclose(fits[1].model.logits(X), fits[0].model.logits(X), rtol=1e-6, atol=1e-6)
 
 
+def test_a_loss_that_catboost_would_ask_for_row_by_row_for_minutes_is_left_out():
+    X, y = data(3)
+    some = points("catboost", y, 3, "none", "focal")
+    plain, focal = training.fit_all(training.get("catboost", n_estimators=200), X, y, some, 3, 0)
+    assert not isinstance(plain, Exception)
+    assert isinstance(focal, InputError)
+    assert "calls Python 360000 times. Hint: take lightgbm or xgboost for it" in str(focal)
+
+
 # --- shared bins, and fits side by side ---------------------------------------------------------------------------
 
 
