@@ -30,7 +30,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt $(KERNELS) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.demo | $(BIN)/python
-	$(PIP) install -c constraints.txt -e ".[torch,tensorflow,jax,keras,compare,test]"
+	$(PIP) install -c constraints.txt -e ".[torch,tensorflow,jax,keras,boosting,compare,test]"
 	@touch $@
 
 demo: $(VENV)/.demo

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
@@ -23,6 +24,8 @@ Examples:
   steelyard compare data.csv --target y
 
   steelyard compare data.parquet --target diagnosis --model lightgbm --strategies none,balanced,focal
+
+  steelyard compare data.csv --target y --model xgboost,catboost
 
   steelyard compare data.csv --target y --out runs/y --resume
 
@@ -54,7 +57,9 @@ def compare(
         str | None,
         typer.Option(help="Names with commas between, or 'all'; see `steelyard strategies`."),
     ] = None,
-    model: Annotated[str, typer.Option(help="Models with commas between.")] = "linear,lightgbm,mlp",
+    model: Annotated[
+        str, typer.Option(help="Models with commas between: linear, lightgbm, xgboost, catboost, mlp.")
+    ] = "linear,lightgbm,mlp",
     cv: Annotated[int, typer.Option(help="Folds.")] = 5,
     repeats: Annotated[int, typer.Option(help="How often the folds are drawn anew.")] = 3,
     positive: Annotated[str | None, typer.Option(help="Positive class of two; default the rarer.")] = None,
@@ -117,6 +122,7 @@ def compare(
                 asked,
                 lambda done, total, name: bar.update(task, completed=done, total=total, description=escape(name)),
                 folder,
+                os.cpu_count() or 1,
             )
             bar.update(task, description="the best, on all rows")
             paths = result.save(folder)

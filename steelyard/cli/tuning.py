@@ -35,7 +35,7 @@ def tune(
     metric: Annotated[
         str, typer.Option(help='What is to be best, e.g. worst_recall, expected_cost, "precision@recall>=0.95".')
     ] = "f1_macro",
-    model: Annotated[str, typer.Option(help="mlp, linear or lightgbm.")] = "mlp",
+    model: Annotated[str, typer.Option(help="mlp, linear, lightgbm, xgboost or catboost.")] = "mlp",
     budget: Annotated[
         float, typer.Option(help="Seconds, those of earlier sittings included; what is cheap is always done.")
     ] = 60.0,

@@ -100,10 +100,12 @@ class PreparedFold:
     dataset : Dataset
     settings : Settings
     split : Split
+    threads : int, default 1
+        Fits of boosted trees that run at the same time.
     """
 
-    def __init__(self, dataset: Dataset, settings: Settings, split: Split) -> None:
-        self.dataset, self.settings, self.split = dataset, settings, split
+    def __init__(self, dataset: Dataset, settings: Settings, split: Split, threads: int = 1) -> None:
+        self.dataset, self.settings, self.split, self.threads = dataset, settings, split, threads
         self.n_classes = dataset.target.counts.n_classes
         self.outer = _prepared(dataset, split.train, split.test)
         self.inner: list[tuple[NDArray[np.intp], _Rows]] = []
@@ -204,7 +206,8 @@ def _fits(
 ) -> dict[str, Fitted | Exception]:
     given = [starts.get(key) for key in points]
     usable = [start if isinstance(start, Fitted) else None for start in given]
-    fitted = training.fit_all(model, rows.train, rows.y, list(points.values()), fold.n_classes, state, usable)
+    some, n_classes = list(points.values()), fold.n_classes
+    fitted = training.fit_all(model, rows.train, rows.y, some, n_classes, state, usable, fold.threads)
     return dict(zip(points, fitted, strict=True))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ def compare(
         ties=dataset.ties,
         race=race,
     )
-    result = run(dataset, asked, folder=out)
+    result = run(dataset, asked, folder=out, threads=os.cpu_count() or 1)
     if out is not None:
         result.save(out)
     return result

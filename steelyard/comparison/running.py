@@ -38,7 +38,11 @@ _FEW_PER_FOLD = 10  # test rows of the rarest class; with fewer, one row moves i
 
 
 def run(
-    dataset: Dataset, settings: Settings, progress: Progress | None = None, folder: str | Path | None = None
+    dataset: Dataset,
+    settings: Settings,
+    progress: Progress | None = None,
+    folder: str | Path | None = None,
+    threads: int = 1,
 ) -> Result:
     """Train every strategy of every model on every fold and say what that amounts to.
 
@@ -51,6 +55,8 @@ def run(
         Called with (done, total, what is being done) before and after each piece of work.
     folder : path, optional
         Where the journal is kept. Work that it holds already is not done again.
+    threads : int, default 1
+        Fits of boosted trees that run at the same time, where one model is trained alone; it changes no result.
 
     Returns
     -------
@@ -70,7 +76,7 @@ def run(
         settings = replace(settings, tuned=False)
     race = Race(dataset, settings, splits)
     if folder is None:
-        outcomes = _outcomes(dataset, settings, splits, progress, None, race)
+        outcomes = _outcomes(dataset, settings, splits, progress, None, race, threads)
     else:
         about = {
             "data": dataset.fingerprint(),
@@ -78,7 +84,7 @@ def run(
             "version": steelyard.__version__,
         }
         with Journal(Path(folder) / FILE, about) as journal:
-            outcomes = _outcomes(dataset, settings, splits, progress, journal, race)
+            outcomes = _outcomes(dataset, settings, splits, progress, journal, race, threads)
     skipped = _skipped(outcomes)
     scores = [o for o in outcomes if isinstance(o, Scores) and (o.model, o.strategy) not in skipped]
     stopped = {who: reason for who, reason in race.stopped.items() if who not in skipped}
@@ -92,6 +98,7 @@ def _outcomes(
     progress: Progress | None,
     journal: Journal | None,
     race: Race,
+    threads: int,
 ) -> list[Scores | Failure]:
     """Do the work fold by fold, each fold for every model, or take it from the journal.
 
@@ -112,7 +119,7 @@ def _outcomes(
             done += len(settings.models) - len(missing)
             if progress is not None:
                 progress(done, total, f"repeat {split.repeat + 1}, fold {split.fold + 1}")
-            for name, finished in _trained(dataset, settings, split, missing, race.going):
+            for name, finished in _trained(dataset, settings, split, missing, race.going, threads):
                 by_model[name] = finished
                 if journal is not None:
                     journal.add(name, split.repeat, split.fold, _memory(finished))
@@ -130,11 +137,13 @@ def _trained(
     split: Split,
     models: Sequence[Model],
     strategies: Mapping[str, Sequence[Strategy]],
+    threads: int,
 ) -> Iterator[tuple[str, list[Scores | Failure]]]:
     """Train models on one fold, at the same time: one that is held up by Python leaves a core to the others."""
     if not models:
         return
-    fold = PreparedFold(dataset, settings, split)
+    # models that are trained at the same time take the cores already
+    fold = PreparedFold(dataset, settings, split, threads if len(models) == 1 else 1)
     if len(models) == 1:
         yield models[0].name, score_fold(fold, models[0], strategies[models[0].name])
         return

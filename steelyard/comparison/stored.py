@@ -2,7 +2,7 @@
 
 model.json           what it is: columns, classes, strategy, loss, decision rule, counts, versions
 arrays.safetensors   what was trained: weights
-trees.txt            of a LightGBM model, in LightGBM's own text form
+trees.txt            of boosted trees: LightGBM's own text form, XGBoost's or CatBoost's JSON
 SHA256SUMS           sums of these files, as `sha256sum -c` reads them
 """
 
@@ -38,7 +38,7 @@ FOLDER = "model"
 SCHEMA_VERSION = 1
 _FACTS, _ARRAYS, _TREES, _SUMS = "model.json", "arrays.safetensors", "trees.txt", "SHA256SUMS"
 
-_LIBRARIES = ("numpy", "scikit-learn", "pyarrow", "safetensors", "jax", "lightgbm")
+_LIBRARIES = ("numpy", "scikit-learn", "pyarrow", "safetensors", "jax", "lightgbm", "xgboost-cpu", "catboost")
 
 
 def save(model: Classifier, folder: str | Path) -> Path:

@@ -73,7 +73,7 @@ def tune(
         What is to be best; see `steelyard compare`. Default f1_macro. With "precision@recall>=0.95" precision is
         raised while the recall of the positive class is kept, with confidence .9, on new rows.
     model : name, (name, options) or `Model`
-        "mlp", the default, "linear" or "lightgbm".
+        "mlp", the default, "linear", "lightgbm", "xgboost" or "catboost".
     budget : float or None
         Seconds, those of earlier sittings included. What needs no second training is always done; beyond that
         nothing is begun that would not be done in time. None: no limit, with `generations`. Default 60.

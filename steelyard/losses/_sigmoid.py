@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from steelyard.losses import focusing
 from steelyard.losses.layout import Layout, column
 
-__all__ = ["Parameters", "curvature", "gradient", "posterior", "value"]
+__all__ = ["Parameters", "curvature", "gradient", "gradient_and_curvature", "posterior", "value"]
 
 Tensor = Any
 
@@ -105,6 +105,11 @@ def curvature(xp: ModuleType, at: Layout, p: Parameters) -> Tensor:
             side = side + u * u * bound
         h = h + coefficient * side
     return xp.where(h > 1e-16, h, 1e-16)
+
+
+def gradient_and_curvature(xp: ModuleType, at: Layout, p: Parameters) -> tuple[Tensor, Tensor]:
+    """Return what `gradient` and `curvature` do."""
+    return gradient(xp, at, p), curvature(xp, at, p)
 
 
 def posterior(xp: ModuleType, z: Tensor, p: Parameters) -> Tensor:

@@ -24,7 +24,16 @@ from typing import Any, NamedTuple
 from steelyard.losses import focusing
 from steelyard.losses.layout import Layout, column
 
-__all__ = ["WEIGHT_BY", "Parameters", "curvature", "gradient", "posterior", "value"]
+__all__ = [
+    "WEIGHT_BY",
+    "Parameters",
+    "curvature",
+    "gradient",
+    "gradient_and_curvature",
+    "hessian",
+    "posterior",
+    "value",
+]
 
 Tensor = Any
 
@@ -84,22 +93,55 @@ def _margin_of(xp: ModuleType, margin: Tensor, y: Tensor) -> Tensor:
     return margin if len(margin.shape) == 0 else xp.lookup(margin, y)
 
 
-def _gradient_index(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> Tensor:
-    """Return ∂(ω·ℓ)/∂a = ω ψ (q − onehot): q_j for the others, −(1 − q_y), from the gap, for the target."""
+class _Row(NamedTuple):
+    """What gradient and curvature of an integer target share."""
+
+    q: Tensor  # exp(−n_c), the target's from its gap
+    gap: Tensor
+    n: Tensor  # −log q_y
+    log_u: Tensor | None  # log(1 − q_y), where focusing needs it
+    weight: Tensor | None  # ω
+    size: Tensor | None  # ω ψ; None where it is 1
+
+
+def _row(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> _Row:
     y = at.target
     a, gap = _gap_of_index(xp, at, p)
     n = xp.softplus(gap)
-    size = _weight_of_index(xp, at.logits, y, p.class_weight, weight_by)
+    weight = size = _weight_of_index(xp, at.logits, y, p.class_weight, weight_by)
+    log_u = None
     if p.gamma is not None:
-        slope = xp.exp(focusing.log_slope(xp, n, xp.log_sigmoid(gap), p.gamma))
+        log_u = xp.log_sigmoid(gap)
+        slope = xp.exp(focusing.log_slope(xp, n, log_u, p.gamma))
         size = slope if size is None else size * slope
     # −log q_j = n − (a_j − a_y + m): the sums of the gap in its order, so that their roundings cancel at large logits
     lead = a - xp.expand_dims(xp.pick(a, y), 1)
     if p.margin is not None:
         margin = _margin_of(xp, p.margin, y)
         lead = lead + (margin if len(margin.shape) == 0 else xp.expand_dims(margin, 1))
-    g = xp.place(xp.exp(lead - xp.expand_dims(n, 1)), y, -xp.sigmoid(gap))
-    return g if size is None else xp.expand_dims(size, 1) * g
+    q = xp.place(xp.exp(lead - xp.expand_dims(n, 1)), y, xp.sigmoid(-gap))
+    return _Row(q, gap, n, log_u, weight, size)
+
+
+def _gradient_index(xp: ModuleType, at: Layout, r: _Row) -> Tensor:
+    """Return ∂(ω·ℓ)/∂a = ω ψ (q − onehot): q_j for the others, −(1 − q_y), from the gap, for the target."""
+    g = xp.place(r.q, at.target, -xp.sigmoid(r.gap))
+    return g if r.size is None else xp.expand_dims(r.size, 1) * g
+
+
+def _curvature_index(xp: ModuleType, at: Layout, p: Parameters, r: _Row) -> Tensor:
+    """Return the bound of `curvature` for an integer target, before the logit scale."""
+    # 1 − q is exact up to q = 1/2; beyond, it is the sum of the others
+    top = xp.argmax(r.q)
+    h = r.q * xp.place(1.0 - r.q, top, xp.sum(xp.place(r.q, top, 0.0)))
+    if r.size is not None:
+        h = xp.expand_dims(r.size, 1) * h
+    if p.gamma is not None:
+        bound = focusing.curvature_bound(xp, r.n, r.log_u, p.gamma)
+        if r.weight is not None:
+            bound = r.weight * bound
+        h = h + xp.expand_dims(bound, 1) * xp.place(r.q, at.target, xp.sigmoid(r.gap)) ** 2
+    return h
 
 
 def _weight_of_index(xp: ModuleType, z: Tensor, y: Tensor, w: Tensor | None, weight_by: str) -> Tensor | None:
@@ -236,8 +278,11 @@ def _gradient_adjusted(xp: ModuleType, at: Layout, p: Parameters, weight_by: str
     ψ is the slope of `focusing`. Writing the sum without its own term keeps small gradients exact.
     """
     if not _takes_every_class(at, p):
-        return _gradient_index(xp, at, p, weight_by)
-    d = _dense(xp, at, p, weight_by)
+        return _gradient_index(xp, at, _row(xp, at, p, weight_by))
+    return _gradient_dense(xp, _dense(xp, at, p, weight_by), p)
+
+
+def _gradient_dense(xp: ModuleType, d: _Dense, p: Parameters) -> Tensor:
     q = xp.exp(-d.nll)
     by_class = d.coefficient * _slope(xp, d, p)
     g = q * (xp.expand_dims(xp.sum(by_class), 1) - by_class) - _complement(xp, d) * by_class
@@ -264,7 +309,29 @@ def curvature(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> Tens
     the cost term is taken by its absolute value, because a booster's Newton step needs a positive number: a
     bound, not the second derivative. At least 1e-16.
     """
-    d = _dense(xp, at, p, weight_by)
+    if not _takes_every_class(at, p):
+        return _floored(xp, _curvature_index(xp, at, p, _row(xp, at, p, weight_by)), p)
+    return _floored(xp, _curvature_dense(xp, _dense(xp, at, p, weight_by), p), p)
+
+
+def gradient_and_curvature(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> tuple[Tensor, Tensor]:
+    """Return what `gradient` and `curvature` do, from one pass over the logits."""
+    if _takes_every_class(at, p):
+        d = _dense(xp, at, p, weight_by)
+        g, h = _gradient_dense(xp, d, p), _curvature_dense(xp, d, p)
+    else:
+        r = _row(xp, at, p, weight_by)
+        g, h = _gradient_index(xp, at, r), _curvature_index(xp, at, p, r)
+    return g if p.logit_scale is None else column(xp, p.logit_scale, g) * g, _floored(xp, h, p)
+
+
+def _floored(xp: ModuleType, h: Tensor, p: Parameters) -> Tensor:
+    if p.logit_scale is not None:
+        h = column(xp, p.logit_scale, h) ** 2 * h
+    return xp.where(h > 1e-16, h, 1e-16)
+
+
+def _curvature_dense(xp: ModuleType, d: _Dense, p: Parameters) -> Tensor:
     q, u = xp.exp(-d.nll), _complement(xp, d)
     by_class = d.coefficient * _slope(xp, d, p)
     h = q * u * xp.expand_dims(xp.sum(by_class), 1)
@@ -274,9 +341,39 @@ def curvature(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> Tens
     if d.cost is not None:
         net = d.cost - xp.expand_dims(xp.sum(d.cost * q), 1)
         h = h + q * abs(1.0 - 2.0 * q) * abs(net)
-    if p.logit_scale is not None:
-        h = column(xp, p.logit_scale, h) ** 2 * h
-    return xp.where(h > 1e-16, h, 1e-16)
+    return h
+
+
+def hessian(xp: ModuleType, at: Layout, p: Parameters, weight_by: str, positive: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (h, u, v), each (n, c[, k]), with ∂²(ω·ℓ)/∂z² = diag h + u vᵀ + v uᵀ: exact, or a positive bound.
+
+        ∂²ℓ/∂a² = Ψ (diag q − q qᵀ) + Σ_c f_c (q − e_c)(q − e_c)ᵀ + diag(q ν) − q (q ν)ᵀ − (q ν) qᵀ
+                = diag(Ψ q + f + q ν) + q rᵀ + r qᵀ,     r = (Σ_c f_c − Ψ) q / 2 − f − q ν
+
+    with Ψ = Σ_c b_c ψ_c, f_c = b_c φ''_c and ν = λ (M̄ − Σ_k M̄_k q_k). Weights taken at the prediction are held, as
+    in the gradient. The bound, positive semidefinite, leaves out the negative part of φ'' and adds max |ν| to Ψ
+    instead of ν: along x the costs' part is Σ_c q_c ν_c (x_c − q·x)², because Σ_c q_c ν_c = 0.
+    """
+    d = _dense(xp, at, p, weight_by)
+    q = xp.exp(-d.nll)
+    total = xp.sum(d.coefficient * _slope(xp, d, p))
+    f = nu = None
+    if p.gamma is not None:
+        second = focusing.curvature_bound if positive else focusing.curvature
+        f = d.coefficient * second(xp, d.nll, d.log_u, p.gamma)
+    if d.cost is not None:
+        nu = d.cost - xp.expand_dims(xp.sum(d.cost * q), 1)
+        if positive:
+            total, nu = total + xp.pick(abs(nu), xp.argmax(abs(nu))), None
+    h, r = xp.expand_dims(total, 1) * q, -0.5 * xp.expand_dims(total, 1) * q
+    if f is not None:
+        h, r = h + f, r + 0.5 * xp.expand_dims(xp.sum(f), 1) * q - f
+    if nu is not None:
+        h, r = h + q * nu, r - q * nu
+    if p.logit_scale is None:
+        return h, q, r
+    scale = column(xp, p.logit_scale, q)
+    return scale * scale * h, scale * q, scale * r
 
 
 # --- the probabilities that the trained logits stand for --------------------------------------------------------

@@ -107,6 +107,9 @@ class Loss:
     def _curvature(self, xp: ModuleType, at: Layout, values: Any) -> Tensor:
         raise NotImplementedError
 
+    def _gradient_and_curvature(self, xp: ModuleType, at: Layout, values: Any) -> tuple[Tensor, Tensor]:
+        raise NotImplementedError
+
     def _pack(self, values: Mapping[str, Any]) -> Any:
         raise NotImplementedError
 
@@ -249,15 +252,38 @@ class Loss:
         """
         return self._derivative(self._curvature, logits, targets, class_axis)
 
+    @unconverted
+    def gradient_and_curvature(self, logits: Tensor, targets: Tensor, class_axis: int = 1) -> tuple[Tensor, Tensor]:
+        """Return what `gradient` and `curvature` return, from one pass: what a booster asks for at every tree.
+
+        Examples
+        --------
+        >>> import numpy as np, steelyard as sy
+        >>> g, h = sy.losses.cross_entropy().gradient_and_curvature(np.zeros((1, 2)), np.array([1]))
+        >>> g, h
+        (array([[ 0.5, -0.5]]), array([[0.25, 0.25]]))
+        """
+        xp = self._namespace(logits, targets, None)
+        z = logits if hasattr(logits, "dtype") else xp.asarray(logits)
+        at, values = self._arranged(xp, z, targets, class_axis)
+        g, h = self._gradient_and_curvature(xp, at, values)
+        return self._like_logits(xp, g, at, z), self._like_logits(xp, h, at, z)
+
     def _derivative(self, formula: Any, logits: Tensor, targets: Tensor, class_axis: int) -> Tensor:
         xp = self._namespace(logits, targets, None)
         z = logits if hasattr(logits, "dtype") else xp.asarray(logits)
+        at, values = self._arranged(xp, z, targets, class_axis)
+        return self._like_logits(xp, formula(xp, at, values), at, z)
+
+    def _arranged(self, xp: ModuleType, z: Tensor, targets: Tensor, class_axis: int) -> tuple[Layout, Any]:
         at = arrange(xp, z, targets, class_axis, self.ignore_index, self.dense_targets)
         if xp.concrete(at.logits):
             checks.target_range(xp, self, at)
             if not checks.all_finite(xp, at.logits):
                 checks.before(xp, self, z, targets, None, class_axis)
-        out = formula(xp, at, self._constants(xp, z))
+        return at, self._constants(xp, z)
+
+    def _like_logits(self, xp: ModuleType, out: Tensor, at: Layout, z: Tensor) -> Tensor:
         if at.keep is not None:
             whole_row = len(at.keep.shape) < len(out.shape)
             out = xp.where(xp.expand_dims(at.keep, 1) if whole_row else at.keep, out, 0)

@@ -95,6 +95,9 @@ class SigmoidCrossEntropy(Loss):
     def _curvature(self, xp: ModuleType, at: Layout, values: Any) -> Tensor:
         return _sigmoid.curvature(xp, at, values)
 
+    def _gradient_and_curvature(self, xp: ModuleType, at: Layout, values: Any) -> tuple[Tensor, Tensor]:
+        return _sigmoid.gradient_and_curvature(xp, at, values)
+
     @unconverted
     def posterior(self, logits: Tensor, class_axis: int = 1) -> Tensor:
         """Return the probability of each label, corrected for what the loss did to the logits.

@@ -12,12 +12,20 @@ _BIAS = (
     "labels are those of {}, and the corrected probabilities those of none."
 )
 
+_START = (
+    "Trees start from the constant that fits the loss best, which takes back a constant per class: the trees are those "
+    "of none, the labels those of {} with the same tau."
+)
+
 
 @register(
     summary="tau times the log prior is added to the logits in training and left out at prediction.",
     helps="Networks, where it lasts when class weights are forgotten: the robust simple choice.",
     source="Menon et al., ICLR 2021, arXiv:2007.07314, equation 10.",
-    coincides={"linear": _BIAS.format("post_hoc_logit_adjustment with the same tau")},
+    coincides={
+        "linear": _BIAS.format("post_hoc_logit_adjustment with the same tau"),
+        **dict.fromkeys(("lightgbm", "xgboost", "catboost"), _START.format("post_hoc_logit_adjustment")),
+    },
 )
 def logit_adjusted(counts: ClassCounts, tau: float = 1.0) -> Point:
     """Add τ log π while training."""

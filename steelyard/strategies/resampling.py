@@ -45,6 +45,8 @@ def smote(_: ClassCounts) -> Point:
     coincides={
         "linear": "A model that sees all rows at once has no batches: it is balanced weights.",
         "lightgbm": "A model that sees all rows at once has no batches: it is balanced weights.",
+        "xgboost": "A model that sees all rows at once has no batches: it is balanced weights.",
+        "catboost": "A model that sees all rows at once has no batches: it is balanced weights.",
     },
 )
 def balanced_batches(_: ClassCounts) -> Point:

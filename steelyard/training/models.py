@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard import sampling
 from steelyard.errors import InputError, did_you_mean
 from steelyard.strategies import Point, Strategy
 from steelyard.training import boosted, linear, mlp, networks
-from steelyard.weights import ClassCounts, class_weight
+from steelyard.training.rows import Rows
+from steelyard.weights import ClassCounts
 
 __all__ = ["Fitted", "Model", "TrainedModel", "backend", "fit", "fit_all", "get", "names", "resolve", "restore"]
 
@@ -75,36 +75,17 @@ class Model:
         return self.name
 
 
-class _Rows:
-    """A training fold as a strategy wants it: drawn, weighted or made rows."""
-
-    def __init__(self, X: NDArray[Any], y: Labels, point: Point, state: int) -> None:
-        self.X, self.y = X, y
-        self.weight: Floats | None = None
-        generator = networks.drawing(state)
-        if point.sampler == sampling.SYNTHETIC:
-            made, labels = sampling.smote(X, y, generator)
-            self.X, self.y = np.concatenate([X, made]), np.concatenate([y, labels])
-        elif point.sampler == sampling.BATCHES:
-            # no batches here: what they are in expectation
-            self.weight = class_weight("balanced", np.bincount(y))[y]
-        elif point.sampler is not None:
-            # a row that was drawn k times is a row of weight k: the same optimum from fewer rows
-            rows = sampling.rows(point.sampler, y, generator)
-            self.weight = np.bincount(rows, minlength=len(y)).astype(np.float64)
-
-
 def _one_by_one(train: Callable[..., Fitted]) -> Callable[..., list[Fitted | Exception]]:
     """Make a trainer of many strategies from a trainer of one."""
 
     def fit_each(
-        X: Floats, y: Labels, points: Sequence[Point], n_classes: int, state: int, starts: Any, options: Any
+        X: Floats, y: Labels, points: Sequence[Point], n_classes: int, state: int, starts: Any, options: Any, _: int
     ) -> list[Fitted | Exception]:
         out: list[Fitted | Exception] = []
         for point, start in zip(points, starts, strict=True):
             begun = time.perf_counter()
             try:
-                fitted = train(_Rows(X, y, point, state), point, n_classes, state, start, options)
+                fitted = train(Rows(X, y, point, state), point, n_classes, state, start, options)
             except Exception as error:  # reported as skipped; the other strategies go on
                 out.append(error)
             else:
@@ -114,7 +95,7 @@ def _one_by_one(train: Callable[..., Fitted]) -> Callable[..., list[Fitted | Exc
     return fit_each
 
 
-def _linear(rows: _Rows, point: Point, n_classes: int, _: int, start: Fitted | None, options: Any) -> Fitted:
+def _linear(rows: Rows, point: Point, n_classes: int, _: int, start: Fitted | None, options: Any) -> Fitted:
     first = start.model if start is not None and isinstance(start.model, linear.LinearModel) else None
     if first is not None and len(first.weights) != rows.X.shape[1]:
         first = None
@@ -124,17 +105,18 @@ def _linear(rows: _Rows, point: Point, n_classes: int, _: int, start: Fitted | N
     return Fitted(model, f"stopped after {model.steps} steps before its gradient ({model.residual:.0e}) was small")
 
 
-def _lightgbm(rows: _Rows, point: Point, n_classes: int, state: int, _: Fitted | None, options: Any) -> Fitted:
-    X, y, weight = rows.X, rows.y, rows.weight
-    if weight is not None and (weight == 0).any():
-        # a row of weight 0 would still count towards the least number of rows in a leaf
-        kept = weight > 0
-        X, y, weight = X[kept], y[kept], weight[kept]
-    return Fitted(boosted.fit(X, y, point, n_classes, state, weight, **options))
+def _boosted(trees: type[boosted.BoostedTrees], options_of: Any) -> Callable[..., list[Fitted | Exception]]:
+    def fit_trees(
+        X: Floats, y: Labels, points: Sequence[Point], n_classes: int, state: int, _: Any, options: Any, threads: int
+    ) -> list[Fitted | Exception]:
+        grown = boosted.fit_points(trees, X, y, points, n_classes, state, options_of(**options), threads)
+        return [g if isinstance(g, Exception) else Fitted(g[0], None, g[1]) for g in grown]
+
+    return fit_trees
 
 
 def _mlp(
-    X: Floats, y: Labels, points: Sequence[Point], n_classes: int, state: int, _: Any, options: Any
+    X: Floats, y: Labels, points: Sequence[Point], n_classes: int, state: int, _: Any, options: Any, __: int
 ) -> list[Fitted | Exception]:
     begun = time.perf_counter()
     trained = networks.fit_points(X, y, points, n_classes, state, mlp.Schedule(**options))
@@ -163,10 +145,16 @@ def _keywords(function: Callable[..., Any], without: Sequence[str]) -> frozenset
     return frozenset(p.name for p in known if p.default is not p.empty and p.name not in without)
 
 
+def _trees(trees: type[boosted.BoostedTrees], options_of: Any) -> _Kind:
+    return _Kind(_boosted(trees, options_of), frozenset(f.name for f in fields(options_of)), trees)
+
+
 _KINDS: Mapping[str, _Kind] = MappingProxyType(
     {
         "linear": _Kind(_one_by_one(_linear), _keywords(linear.fit, ("sample_weight", "start")), linear.LinearModel),
-        "lightgbm": _Kind(_one_by_one(_lightgbm), _keywords(boosted.fit, ("sample_weight",)), boosted.BoostedTrees),
+        "lightgbm": _trees(boosted.LightGBMTrees, boosted.LightGBMOptions),
+        "xgboost": _trees(boosted.XGBoostTrees, boosted.XGBoostOptions),
+        "catboost": _trees(boosted.CatBoostTrees, boosted.CatBoostOptions),
         "mlp": _Kind(_mlp, frozenset(f.name for f in fields(mlp.Schedule)), mlp.MLP),
     }
 )
@@ -178,7 +166,7 @@ def names() -> tuple[str, ...]:
     Examples
     --------
     >>> names()
-    ('linear', 'lightgbm', 'mlp')
+    ('linear', 'lightgbm', 'xgboost', 'catboost', 'mlp')
     """
     return tuple(_KINDS)
 
@@ -191,8 +179,10 @@ def get(name: str, **options: Any) -> Model:
     name : str
         One of `names()`.
     **options
-        linear: penalty, max_steps; lightgbm: n_estimators, learning_rate, num_leaves, min_child_samples; mlp: hidden,
-        epochs, batch_size, learning_rate, weight_decay, early_stopping, backend.
+        linear: penalty, max_steps; lightgbm: n_estimators, learning_rate, num_leaves, min_child_samples; xgboost:
+        n_estimators, learning_rate, max_depth, min_child_weight, reg_lambda; catboost: n_estimators, learning_rate,
+        depth, l2_leaf_reg; mlp: hidden, epochs, batch_size, learning_rate,
+        weight_decay, early_stopping, backend.
 
     Raises
     ------
@@ -238,6 +228,7 @@ def fit_all(
     n_classes: int,
     state: int,
     starts: Sequence[Fitted | None] | None = None,
+    threads: int = 1,
 ) -> list[Fitted | Exception]:
     """Train a model on a training fold once per strategy.
 
@@ -255,6 +246,8 @@ def fit_all(
         Seed of the fold: of drawn rows, initial weights and orders, the same for every strategy.
     starts : sequence of Fitted or None, optional
         Fits of the same strategies on other rows, to start from where that is safe.
+    threads : int, default 1
+        Fits of boosted trees that run at the same time; it changes no result.
 
     Returns
     -------
@@ -263,7 +256,7 @@ def fit_all(
     """
     model = get(model) if isinstance(model, str) else model
     given = [None] * len(points) if starts is None else list(starts)
-    return _KINDS[model.name].fit(X, y, list(points), n_classes, state, given, model.options)
+    return _KINDS[model.name].fit(X, y, list(points), n_classes, state, given, model.options, threads)
 
 
 def backend(model: Model) -> str | None:

@@ -42,6 +42,10 @@ def stored(mixed, tmp_path):
         ("mlp", "ldam", {"hidden": (8, 8), "epochs": 2}),
         ("lightgbm", "class_balanced_focal", {"n_estimators": 5}),
         ("lightgbm", "oversample", {"n_estimators": 5}),
+        ("xgboost", "class_balanced_focal", {"n_estimators": 3}),
+        ("xgboost", "ldam", {"n_estimators": 3}),
+        ("catboost", "logit_adjusted", {"n_estimators": 3}),
+        ("catboost", "undersample", {"n_estimators": 3}),
     ],
 )
 def test_predictions_are_the_same_to_the_last_bit(mixed, tmp_path, model, strategy, options, n_classes, decision):

@@ -173,5 +173,7 @@ def test_a_feature_that_is_not_finite_is_named():
 def test_an_unknown_model_is_refused():
     X, y = data(2)
     point = sy.strategies.get("none").resolve(counts(y))
-    with pytest.raises(InputError, match="`model` among linear, lightgbm, mlp; got 'lineer'.*did you mean 'linear'"):
+    with pytest.raises(
+        InputError, match="`model` among linear, lightgbm, xgboost, catboost, mlp; got 'lineer'.*did you mean 'linear'"
+    ):
         training.fit("lineer", X, y, point, 2, np.random.default_rng(0))

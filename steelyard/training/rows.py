@@ -1,0 +1,44 @@
+"""A training fold as a strategy wants it: drawn, weighted or made rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steelyard import sampling
+from steelyard.strategies import Point
+from steelyard.training import networks
+from steelyard.weights import class_weight
+
+__all__ = ["Rows"]
+
+
+class Rows:
+    """Rows to train on, for models that see all of them at once.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, d)
+    y : int64 ndarray of shape (n,)
+    weight : float64 ndarray of shape (n,) or None
+        Of each row; a row that was drawn k times is a row of weight k: the same optimum from fewer rows.
+    made : bool
+        Whether there are rows that the fold does not have.
+    """
+
+    def __init__(self, X: NDArray[Any], y: NDArray[np.int64], point: Point, state: int) -> None:
+        self.X, self.y = X, y
+        self.weight: NDArray[np.float64] | None = None
+        self.made = point.sampler == sampling.SYNTHETIC
+        generator = networks.drawing(state)
+        if self.made:
+            made, labels = sampling.smote(X, y, generator)
+            self.X, self.y = np.concatenate([X, made]), np.concatenate([y, labels])
+        elif point.sampler == sampling.BATCHES:
+            # no batches here: what they are in expectation
+            self.weight = class_weight("balanced", np.bincount(y))[y]
+        elif point.sampler is not None:
+            rows = sampling.rows(point.sampler, y, generator)
+            self.weight = np.bincount(rows, minlength=len(y)).astype(np.float64)
