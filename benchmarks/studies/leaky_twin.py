@@ -37,8 +37,11 @@ def features(name: str) -> tuple[pd.DataFrame, np.ndarray]:
     table = public_data.load(name)
     frame = pd.DataFrame(table.rows, columns=table.columns)
     y = frame.pop(table.target).str.strip()
-    numbers = frame.apply(pd.to_numeric, errors="coerce")
-    X = pd.concat([numbers.dropna(axis=1), pd.get_dummies(frame[numbers.columns[numbers.isna().any()]])], axis=1)
+    for column in frame:
+        numbers = pd.to_numeric(frame[column], errors="coerce")
+        if not numbers.isna().any():
+            frame[column] = numbers
+    X = pd.get_dummies(frame)
     return X.astype(float), (y == y.value_counts().idxmin()).to_numpy().astype(int)
 
 

@@ -17,13 +17,13 @@ import numpy as np
 
 import steelyard as sy
 
-ROWS = 600
-COLUMNS = (16, 32, 48, 64, 96, 128)
+ROWS = 3_000
+COLUMNS = (32, 64, 96, 128, 160, 192, 256)
 
 
 def one(place: tuple[str, int, int]) -> dict[str, object]:
     part, columns, seed = place
-    X, y = table(ROWS, seed, 1.0, share=0.08)
+    X, y = table(ROWS, seed, 1.0, share=0.03)
     noise = np.random.default_rng([seed, columns]).normal(size=(ROWS, columns))
     found = sy.compare(
         np.hstack([X, noise]), y, ["undersample", "focal"], "linear", "average_precision", decisions="default",

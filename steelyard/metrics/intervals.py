@@ -144,7 +144,7 @@ def smallest_detectable(differences: ArrayLike, test_to_train: float, alpha: flo
     Examples
     --------
     >>> round(smallest_detectable([0.1, 0.2, 0.3, 0.2, 0.2], test_to_train=0.25), 3)
-    0.179
+    0.178
     """
     x: NDArray[np.float64] = np.asarray(differences, np.float64)
     x = x[np.isfinite(x)]

@@ -142,3 +142,39 @@ def test_help_has_examples_and_version_is_told():
         assert line in invoke("compare", "--help").stdout
     assert invoke("--version").stdout.strip() == f"steelyard {sy.__version__}"
     assert {"compare", "weights", "report", "strategies", "losses", "schemes"} <= set(invoke("--help").stdout.split())
+
+
+def test_compare_takes_groups_time_copies_and_a_race(table, tmp_path):
+    frame = pd.read_csv(table).assign(patient=np.arange(200) // 4, day=np.arange(200))
+    frame.to_csv(table, index=False)
+    asked = ("compare", table, "--target", "outcome", "--strategies", "balanced", "--model", "linear", "--cv", 3)
+    runs = {
+        "grouped": ("--groups", "patient", "--dedupe", "--repeats", 2, "--race"),
+        "ordered": ("--time", "day", "--decisions", "default"),
+    }
+    settings = {}
+    for name, more in runs.items():
+        done = invoke(*asked, *more, "--out", tmp_path / name)
+        assert done.exit_code == 0, done.output
+        assert "smallest difference in average_precision that linear would show here" in done.stdout
+        settings[name] = json.loads((tmp_path / name / "results.json").read_text())["settings"]
+    picked = ("groups", "time", "dedupe", "race", "repeats")
+    assert [settings["grouped"][k] for k in picked] == ["patient", None, True, True, 2]
+    assert [settings["ordered"][k] for k in picked] == [None, "day", False, False, 1]
+    assert "folds follow day" in done.stdout
+    refused = invoke(*asked, "--groups", "patient", "--time", "day", "--out", tmp_path / "both")
+    assert refused.exit_code != 0
+    assert "groups or a time; got both" in refused.output
+
+
+def test_a_moved_threshold_is_called_so(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=1500)
+    y = rng.random(1500) < 1 / (1 + np.exp(2.5 - 1.5 * x))
+    pd.DataFrame({"x": x, "y": y.astype(int)}).to_csv(tmp_path / "t.csv", index=False)
+    asked = ("compare", tmp_path / "t.csv", "--target", "y", "--strategies", "balanced", "--model", "linear")
+    done = invoke(*asked, "--repeats", 1, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert "a moved threshold" in done.stdout
+    assert "helps" not in done.stdout
+    assert "not over plain training with a moved threshold" in (tmp_path / "out" / "report.html").read_text()
