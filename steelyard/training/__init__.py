@@ -2,6 +2,34 @@
 
 from __future__ import annotations
 
-from steelyard.training.models import Fitted, Model, TrainedModel, fit, fit_all, get, names, resolve, restore
+from steelyard.training.models import (
+    Fitted,
+    Model,
+    TrainedModel,
+    fit,
+    fit_all,
+    get,
+    named,
+    names,
+    read,
+    resolve,
+    restore,
+)
+from steelyard.training.own import NotExpressibleError, Source, source
 
-__all__ = ["Fitted", "Model", "TrainedModel", "fit", "fit_all", "get", "names", "resolve", "restore"]
+__all__ = [
+    "Fitted",
+    "Model",
+    "NotExpressibleError",
+    "Source",
+    "TrainedModel",
+    "fit",
+    "fit_all",
+    "get",
+    "named",
+    "names",
+    "read",
+    "resolve",
+    "restore",
+    "source",
+]
