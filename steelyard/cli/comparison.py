@@ -28,6 +28,8 @@ Examples:
   steelyard compare data.csv --target y --metric "precision@recall>=0.95" --positive sick --out runs/sick
 
   steelyard compare data.csv --target y --costs costs.csv
+
+  steelyard compare data.csv --target y --model linear,nets:make_net --jobs 4
 """
 
 
@@ -49,7 +51,13 @@ def compare(
         str | None,
         typer.Option(help="Names with commas between, or 'all'; see `steelyard strategies`."),
     ] = None,
-    model: Annotated[str, typer.Option(help="Models with commas between.")] = "linear,lightgbm,mlp",
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Models with commas between; also your own: package.module:function, where the function "
+            "(n_features, n_classes) builds a torch module or a Keras model, or gives a scikit-learn classifier."
+        ),
+    ] = "linear,lightgbm,mlp",
     cv: Annotated[int, typer.Option(help="Folds.")] = 5,
     repeats: Annotated[int, typer.Option(help="How often the folds are drawn anew.")] = 3,
     positive: Annotated[str | None, typer.Option(help="Positive class of two; default the rarer.")] = None,
@@ -65,44 +73,54 @@ def compare(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted comparison; on a finished one, just show it.")
     ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Processes that train at a time, -1 for one per core; default: one, with all cores."),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Train on a running Ray cluster: auto, HOST:PORT. The same results."),
+    ] = None,
 ) -> None:
     """Say which strategy helps on a table: same folds for all, intervals, verdicts, a report."""
     from steelyard.comparison.dataset import from_file
-    from steelyard.comparison.results import check_folder
+    from steelyard.comparison.run_folder import claimed
     from steelyard.comparison.running import run
     from steelyard.comparison.settings import settings
 
     folder = out if out is not None else Path("runs") / data.name.split(".")[0]
-    check_folder(folder, force, resume)
-    dataset = from_file(data, target, positive)
-    asked = settings(
-        dataset.target,
-        strategies if strategies in (None, "all") else [s.strip() for s in strategies.split(",")],
-        [m.strip() for m in model.split(",")],
-        metric,
-        cv,
-        repeats,
-        seed,
-        decisions,
-        names={"data": data.name, "target": target},
-        costs=costs,
-    )
-    with _progress() as bar:
-        task = bar.add_task("reading", total=None)
-        try:
-            result = run(
-                dataset,
-                asked,
-                lambda done, total, name: bar.update(task, completed=done, total=total, description=escape(name)),
-                folder,
-            )
-            bar.update(task, description="the best, on all rows")
-            paths = result.save(folder)
-        except KeyboardInterrupt:
-            bar.stop()
-            where = escape(str(folder))
-            console.err.print(f"stopped; what is finished is in {where}: --resume goes on with it", soft_wrap=True)
-            raise typer.Exit(130) from None
+    with claimed(folder, force, resume):
+        dataset = from_file(data, target, positive)
+        asked = settings(
+            dataset.target,
+            strategies if strategies in (None, "all") else [s.strip() for s in strategies.split(",")],
+            [m.strip() for m in model.split(",")],
+            metric,
+            cv,
+            repeats,
+            seed,
+            decisions,
+            names={"data": data.name, "target": target},
+            costs=costs,
+        )
+        with _progress() as bar:
+            task = bar.add_task("reading", total=None)
+            try:
+                result = run(
+                    dataset,
+                    asked,
+                    lambda done, total, name: bar.update(task, completed=done, total=total, description=escape(name)),
+                    folder,
+                    jobs,
+                    ray,
+                )
+                bar.update(task, description="the best, on all rows")
+                paths = result.save(folder)
+            except KeyboardInterrupt:
+                bar.stop()
+                where = escape(str(folder))
+                console.err.print(f"stopped; what is finished is in {where}: --resume goes on with it", soft_wrap=True)
+                raise typer.Exit(130) from None
     content = result.to_dict()
     if asked.costs is not None:
         positive = content["settings"]["positive"]

@@ -7,7 +7,6 @@ run stay in cache while it is trained from first step to last, and each core dri
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from steelyard.errors import InputError, MissingDependencyError
 from steelyard.losses import SoftmaxCrossEntropy, aligned
+from steelyard.training import cores
 from steelyard.training.batches import steps_per_epoch
 
 __all__ = ["MLP", "Run", "Schedule", "fit_all", "initial_weights"]
@@ -227,7 +227,7 @@ def fit_all(
     table = jnp.zeros((width, X.shape[1]), jnp.float32).at[: len(X)].set(jnp.asarray(X, jnp.float32))
     labels = jnp.zeros(width, jnp.int32).at[: len(y)].set(jnp.asarray(y, jnp.int32))
     shared = (initial, table, labels, jnp.asarray(streams), schedule.learning_rate, schedule.weight_decay)
-    workers = min(len(runs), threads or os.cpu_count() or 1)
+    workers = min(len(runs), threads or cores.allowed())
     size = -(-len(runs) // workers)
     # every block has the same shape, filled up with a run that is not looked at, so that one program serves all
     numbers += [numbers[-1]] * (size * workers - len(runs))

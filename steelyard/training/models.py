@@ -267,7 +267,9 @@ def read(given: Any) -> list[Model]:
     twice = sorted({name for name in named if named.count(name) > 1})
     if twice or not models:
         got = f"{twice[0]!r} twice" if twice else "none"
-        raise InputError("each model once, and at least one", got, "('name', model) gives it another." if twice else None)
+        raise InputError(
+            "each model once, and at least one", got, "('name', model) gives it another." if twice else None
+        )
     return models
 
 

@@ -1,8 +1,8 @@
 """Models of the user's own: where they come from, what they are, and their training, one strategy at a time.
 
-A scikit-learn classifier, a function or class that gives a ``torch.nn.Module``, a function that gives a Keras model: which
-of them it is shows in what it builds, so that nobody has to say it. Each is trained in its own framework on the loss of a
-strategy (`own_torch`, `own_keras`), or on the weights and rows that a strategy comes to (`own_sklearn`).
+A scikit-learn classifier, a function or class that gives a ``torch.nn.Module``, a function that gives a Keras model:
+which of them it is shows in what it builds, so that nobody has to say it. Each is trained in its own framework on the
+loss of a strategy (`own_torch`, `own_keras`), or on the weights and rows that a strategy comes to (`own_sklearn`).
 """
 
 from __future__ import annotations
@@ -175,7 +175,9 @@ def _imported(path: str) -> Any:
         missing = error.name or where
         if not (where == missing or where.startswith(f"{missing}.")):
             raise InputError(f"'{where}' to import what it needs", f"no module named '{missing}'") from error
-        raise InputError(f"a module '{where}'", f"none in '{here}', and none that is installed", _similar(where)) from None
+        raise InputError(
+            f"a module '{where}'", f"none in '{here}', and none that is installed", _similar(where)
+        ) from None
     except Exception as error:
         raise InputError(f"'{where}' to be imported", f"{type(error).__name__}: {error}") from error
     if not hasattr(module, name):
@@ -193,8 +195,8 @@ def _similar(where: str) -> str | None:
 
 
 def is_classifier(thing: Any) -> bool:
-    return (
-        not inspect.isclass(thing) and all(hasattr(thing, name) for name in ("fit", "get_params", "set_params"))
+    return not inspect.isclass(thing) and all(
+        hasattr(thing, name) for name in ("fit", "get_params", "set_params")
     )  # scikit-learn's own definition of an estimator, with no need to import it
 
 
@@ -254,7 +256,8 @@ def _module(framework: str) -> Any:
 def seeded(state: int) -> Iterator[None]:
     """Train one model at a time, from fixed generators, and leave those of the process as they were."""
     with _ONE_AT_A_TIME:
-        python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002: users' models draw from it
+        # users' models draw from NumPy's old generator
+        python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
         torch = sys.modules.get("torch")
         kept = None if torch is None else torch.get_rng_state()
         try:

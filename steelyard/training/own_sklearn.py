@@ -92,7 +92,8 @@ def fit(
     weight, key = _weights(point, y), _weight_key(estimator)
     if weight is not None and key is None:
         raise own.NotExpressibleError(
-            f"needs weights, and {type(estimator).__name__}.fit takes no sample_weight; strategies that draw rows need none"
+            f"needs weights, and {type(estimator).__name__}.fit takes no sample_weight; "
+            "strategies that draw rows need none"
         )
     X, y = _rows(point, X, y, state)
     fresh = clone(estimator)
