@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -132,7 +133,11 @@ def compare(
     console.out.print(f"report   {escape(str(paths['report']))}", soft_wrap=True)
     if "model" in paths:
         console.out.print(f"model    {escape(str(paths['model']))}", soft_wrap=True)
-        console.out.print(f"         steelyard predict {escape(str(paths['model']))} NEW_ROWS.csv", soft_wrap=True)
+        more = import_module("steelyard.comparison.stored").arguments(result.model)
+        line = f"         steelyard predict {paths['model']} NEW_ROWS.csv{more}"
+        console.out.print(escape(line), soft_wrap=True)
+    elif result.not_stored is not None:
+        console.out.print(f"model    not stored. {escape(result.not_stored)}", soft_wrap=True)
 
 
 # the docstring is the text of --help; the examples are kept apart so that they read as lines of a terminal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
@@ -108,4 +109,6 @@ def compare(
         result = run(dataset, asked, folder=out, jobs=jobs, ray=ray)
         if out is not None:
             result.save(out)
+            if result.not_stored is not None:
+                warnings.warn(f"the model is not stored. {result.not_stored}", stacklevel=2)
     return result

@@ -15,6 +15,7 @@ import numpy as np
 
 from steelyard.comparison.scoring import OutOfFold
 from steelyard.errors import InputError
+from steelyard.training.own import NotStorableError
 
 if TYPE_CHECKING:
     from steelyard.comparison.classifier import Classifier
@@ -38,6 +39,8 @@ class Result:
         file.
     model : Classifier
         The winner, trained on all rows: a scikit-learn classifier.
+    not_stored : str or None
+        Why `save` wrote no model: a classifier of the user's own that cannot be written without pickle.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Result:
         self.out_of_fold = dict(out_of_fold or {})
         self._train = train
         self._model: Classifier | None = None
+        self.not_stored: str | None = None
 
     @property
     def best(self) -> dict[str, Any]:
@@ -109,7 +113,10 @@ class Result:
         }
         if self._train is not None:
             stored = import_module("steelyard.comparison.stored")  # loads scikit-learn
-            paths["model"] = stored.save(self.model, folder / stored.FOLDER)
+            try:
+                paths["model"] = stored.save(self.model, folder / stored.FOLDER)
+            except NotStorableError as error:  # the results are no worse for it
+                self.not_stored = str(error)
         return paths
 
 

@@ -15,12 +15,23 @@ from steelyard.training.models import (
     resolve,
     restore,
 )
-from steelyard.training.own import NotExpressibleError, Source, source
+from steelyard.training.own import (
+    FRAMEWORKS,
+    FactoryError,
+    NotExpressibleError,
+    NotStorableError,
+    Source,
+    source,
+    untrusted,
+)
 
 __all__ = [
+    "FRAMEWORKS",
+    "FactoryError",
     "Fitted",
     "Model",
     "NotExpressibleError",
+    "NotStorableError",
     "Source",
     "TrainedModel",
     "fit",
@@ -32,4 +43,5 @@ __all__ = [
     "resolve",
     "restore",
     "source",
+    "untrusted",
 ]

@@ -388,7 +388,19 @@ def fit(
     return fitted
 
 
-def restore(name: str, facts: dict[str, Any], arrays: dict[str, Any]) -> TrainedModel:
-    """Return the trained model whose `state` was stored."""
-    trained: TrainedModel = _KINDS[get(name).name].trained.from_state(facts, arrays)
+def restore(model: str | Model, facts: dict[str, Any], arrays: dict[str, Any], trusted: Sequence[str]) -> TrainedModel:
+    """Return the trained model whose `state` was stored.
+
+    Parameters
+    ----------
+    model : str or Model
+        One of the user's own has its source.
+    facts, arrays : dict
+    trusted : sequence of str
+        Types outside scikit-learn's public ones that a stored scikit-learn classifier may hold.
+    """
+    model = get(model) if isinstance(model, str) else model
+    if model.source is not None:
+        return model.source.restore(facts, arrays, trusted)
+    trained: TrainedModel = _KINDS[model.name].trained.from_state(facts, arrays)
     return trained

@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -27,7 +27,15 @@ from numpy.typing import NDArray
 from steelyard.errors import InputError, did_you_mean
 from steelyard.strategies import Point
 
-__all__ = ["FRAMEWORKS", "NotExpressibleError", "Source", "source"]
+__all__ = [
+    "FRAMEWORKS",
+    "FactoryError",
+    "NotExpressibleError",
+    "NotStorableError",
+    "Source",
+    "source",
+    "untrusted",
+]
 
 Floats = NDArray[np.float64]
 
@@ -39,6 +47,14 @@ _LOGITS = "one logit for each class, and no softmax after the last layer"
 # frameworks draw from generators of the whole process: two models that train at a time would share them, and neither
 # could be trained again to the same numbers
 _ONE_AT_A_TIME = RLock()
+
+
+class FactoryError(InputError):
+    """A factory that did not build what is stored, or cannot be used at all."""
+
+
+class NotStorableError(InputError):
+    """A trained model that cannot be written to a file without pickle."""
 
 
 class NotExpressibleError(ValueError):
@@ -114,13 +130,16 @@ class Source:
         trained.path = self.path
         return trained, trouble
 
-    def restore(self, facts: Mapping[str, Any], arrays: Mapping[str, Any]) -> Any:
-        """Return the trained torch module or Keras model whose weights were stored."""
+    def restore(self, facts: Mapping[str, Any], arrays: Mapping[str, Any], trusted: Sequence[str] = ()) -> Any:
+        """Return the trained model whose `state` was stored: a network is built anew, and given its weights."""
+        framework = facts["framework"]
         with seeded(0):
+            if framework == "scikit-learn":
+                return _module(framework).restore(facts, arrays, list(trusted))
             built = self.build(int(facts["n_features"]), int(facts["n_classes"]))
-            if framework_of(built) != facts["framework"]:
-                raise InputError(f"the factory of a {facts['framework']} model", f"one of {framework_of(built)}")
-            return _module(framework_of(built)).restore(built, facts, arrays, self.path)
+            if framework_of(built) != framework:
+                raise FactoryError(f"the factory of a {framework} model", f"one of a {framework_of(built)} model")
+            return _module(framework).restore(built, facts, arrays, self.path)
 
     def describe(self) -> str:
         """Return a text that changes when the model does: a resumed comparison is refused by it."""
@@ -128,6 +147,14 @@ class Source:
             return f"{type(self.make).__module__}.{type(self.make).__qualname__} {_parameters(self.make)}"
         digest = hashlib.sha256("\n".join(_texts(self.make, set())).encode()).hexdigest()[:16]
         return f"{self.path or self.name} {digest}"
+
+
+def untrusted(facts: Mapping[str, Any], arrays: Mapping[str, Any]) -> list[str]:
+    """Return the types in a stored model that have to be trusted by name; none are in a network, which is numbers."""
+    if facts.get("framework") != "scikit-learn":
+        return []
+    found: list[str] = _module("scikit-learn").untrusted(arrays)
+    return found
 
 
 def source(given: Any) -> Source:

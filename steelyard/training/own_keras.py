@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 import steelyard.keras
-from steelyard.errors import InputError
 from steelyard.strategies import Point
 from steelyard.training import own, recipe
 
@@ -104,7 +103,10 @@ def restore(model: Any, facts: Mapping[str, Any], arrays: Mapping[str, Any], pat
     stored, present = [arrays[f"weight.{i}"] for i in range(len(arrays))], model.get_weights()
     shapes = [[list(w.shape) for w in weights] for weights in (present, stored)]
     if shapes[0] != shapes[1]:
-        raise InputError(f"weights of shapes {shapes[0]}, as the factory builds them", str(shapes[1])[:200])
+        raise own.FactoryError(
+            "the factory that built the stored model",
+            f"another: its weights have the shapes {str(shapes[0])[:200]}, and not {str(shapes[1])[:200]}",
+        )
     model.set_weights(stored)
     trained = Model(model, n_features, n_classes)
     trained.path = path

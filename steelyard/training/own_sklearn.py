@@ -54,8 +54,10 @@ class Estimator:
         except MissingDependencyError:
             raise
         except Exception as error:
-            raise InputError(
-                "a scikit-learn classifier that skops can store without pickle", f"{type(error).__name__}: {error}"
+            raise own.NotStorableError(
+                "a scikit-learn classifier that skops can store without pickle",
+                f"{type(error).__name__}: {str(error)[:200]}",
+                "result.model holds it as long as the session lasts.",
             ) from error
         return facts, {"skops": np.frombuffer(data, np.uint8)}
 

@@ -100,7 +100,8 @@ def restore(module: Any, facts: Mapping[str, Any], arrays: Mapping[str, Any], pa
     try:
         module.load_state_dict({name: torch.as_tensor(np.asarray(a)) for name, a in arrays.items()}, strict=True)
     except RuntimeError as error:
-        raise InputError("the factory that built the stored model", str(error)[:200]) from error
+        said = " ".join(str(error).split())[:200]
+        raise own.FactoryError("the factory that built the stored model", f"another ({said})") from error
     module.eval()
     trained = Module(module, int(facts["n_features"]), int(facts["n_classes"]))
     trained.path = path
