@@ -50,7 +50,7 @@ class Cluster(Workers):
             ray.init(address=address, log_to_driver=False, logging_level="error", namespace="steelyard")
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise InputError(
-                f"a running Ray cluster at '{address}'", (str(error).splitlines() or ["none"])[0][:160], _START
+                f"a running Ray cluster at '{address}'", str(error).partition("\n")[0][:160].rstrip(". "), _START
             ) from error
         for model in settings.models:
             module = None if model.source is None else _users_module(model.source.make)

@@ -83,8 +83,8 @@ def run(
         "version": steelyard.__version__,
     }
     with (
-        nullcontext() if folder is None else Journal(Path(folder) / FILE, about) as journal,
         _workers(dataset, settings, jobs, ray) as workers,
+        nullcontext() if folder is None else Journal(Path(folder) / FILE, about) as journal,
     ):
         outcomes = _outcomes(settings, splits, progress, journal, workers)
     skipped = _skipped(outcomes)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.boosting import LightGBM, lightgbm
-from steelyard.errors import MissingDependencyError
+from steelyard.errors import InputError, MissingDependencyError
 from steelyard.strategies import Point
+from steelyard.training.tree_text import checked
 
 __all__ = ["BoostedTrees", "fit"]
 
@@ -53,8 +54,12 @@ class BoostedTrees:
     def from_state(cls, facts: dict[str, Any], arrays: dict[str, Any]) -> BoostedTrees:
         """Return the trees that `state` described."""
         text = str(facts["text"])
-        booster = _import().Booster(model_str=text)
-        return cls(text, np.asarray(arrays["start"], np.float64), int(facts["n_classes"]), booster)
+        n_classes = int(facts["n_classes"])
+        start = np.asarray(arrays["start"], np.float64)
+        if start.shape not in ((1,), (n_classes,)):
+            raise InputError(f"a start for each of {n_classes} classes", f"shape {start.shape}")
+        booster = _import().Booster(model_str=checked(text, n_classes))
+        return cls(text, start, n_classes, booster)
 
 
 def fit(
