@@ -51,6 +51,8 @@ class Estimator:
         facts = {"framework": "scikit-learn", "factory": self.path, "n_classes": self.n_classes}
         try:
             data = _skops().dumps(self.estimator)
+            # some things are written and cannot be read again; what is in here is ours to trust
+            _skops().loads(data, trusted=_skops().get_untrusted_types(data=data))
         except MissingDependencyError:
             raise
         except Exception as error:
