@@ -36,8 +36,8 @@ def test_processes_give_the_results_of_one(rows):
         own_models.forest,
     ]
     strategies = ["balanced", "ldam_drw", "smote"]
-    here = sy.compare(*rows, strategies, models, **FAST)
-    there = sy.compare(*rows, strategies, models, jobs=2, **FAST)
+    here = sy.compare(*rows, strategies, models, cv=2, repeats=1)
+    there = sy.compare(*rows, strategies, models, cv=2, repeats=1, jobs=2)
     assert without_times(there) == without_times(here)
     for who, scores in here.out_of_fold.items():
         np.testing.assert_array_equal(there.out_of_fold[who].proba, scores.proba)

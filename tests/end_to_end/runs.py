@@ -1,7 +1,6 @@
 """A comparison in a process of its own: begun, watched, broken off, and looked at without its times."""
 
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -71,7 +70,7 @@ def without_times(out):
 def children(pid):
     """Return the processes that a process began, and theirs."""
     found = []
-    for entry in os.listdir("/proc"):
+    for entry in (p.name for p in Path("/proc").iterdir()):
         if entry.isdigit() and _stat(int(entry))[1:2] == [str(pid)]:
             found += [int(entry), *children(int(entry))]
     return found

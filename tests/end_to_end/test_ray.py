@@ -64,7 +64,7 @@ def whole(data, tmp_path_factory):
 def workers():
     """Return the processes of Ray that are doing a piece."""
     found = []
-    for entry in os.listdir("/proc"):
+    for entry in (p.name for p in Path("/proc").iterdir()):
         if entry.isdigit():
             try:
                 line = Path(f"/proc/{entry}/cmdline").read_text()
