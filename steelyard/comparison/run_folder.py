@@ -10,28 +10,39 @@ from typing import Any
 from steelyard.comparison.journal import FILE as JOURNAL
 from steelyard.errors import InputError, MissingDependencyError
 
-__all__ = ["LOCK", "claimed"]
+__all__ = ["LOCK", "check_folder", "claimed", "locked"]
 
 LOCK = ".lock"
 
 
 @contextmanager
 def claimed(folder: str | Path, force: bool = False, resume: bool = False) -> Iterator[Path]:
-    """Keep a folder to this process, before hours are spent on what would replace its results.
-
-    With `resume` a folder with a journal is fine. With `force` everything in it stays until the new results are
-    complete, but for its journal, which is begun anew. The lock is the operating system's: it ends with the process,
-    however that ends, and a lock file that was left behind holds nobody up.
+    """Keep a folder to this process, after it was seen to be fit for new results.
 
     Raises
     ------
     InputError
-        If `folder` is a file, another process works in it, or it holds anything and neither `force` nor `resume`
-        allows it.
+        As `locked` and `check_folder`.
+    """
+    with locked(folder) as kept:
+        check_folder(kept, force, resume)
+        yield kept
+
+
+@contextmanager
+def locked(folder: str | Path) -> Iterator[Path]:
+    """Keep a folder to this process; it is made if it is not there, and gone again if nothing is written into it.
+
+    The lock is the operating system's: it ends with the process, however that ends, and a lock file that was left behind
+    holds nobody up.
+
+    Raises
+    ------
+    InputError
+        If `folder` is a file, or another process works in it.
     """
     folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise InputError("a folder for the results", f"'{folder}', which is a file")
+    _refuse_file(folder)
     made = not folder.is_dir()
     folder.mkdir(parents=True, exist_ok=True)
     filelock = _filelock()
@@ -45,7 +56,6 @@ def claimed(folder: str | Path, force: bool = False, resume: bool = False) -> It
             "wait until it is done, or choose another --out.",
         ) from None
     try:
-        _check(folder, force, resume)
         yield folder
     finally:
         with suppress(OSError):  # on Windows a file that is open stays, and does no harm
@@ -56,9 +66,21 @@ def claimed(folder: str | Path, force: bool = False, resume: bool = False) -> It
         lock.release()
 
 
-def _check(folder: Path, force: bool, resume: bool) -> None:
+def check_folder(folder: str | Path, force: bool = False, resume: bool = False) -> None:
+    """Refuse to write over something, before hours are spent on what would replace it.
+
+    With `resume` a folder with a journal is fine. With `force` everything in it stays until the new results are
+    complete, but for its journal, which is begun anew.
+
+    Raises
+    ------
+    InputError
+        If `folder` is a file, or holds anything and neither `force` nor `resume` allows it.
+    """
+    folder = Path(folder)
+    _refuse_file(folder)
     journal = folder / JOURNAL
-    if all(p.name == LOCK for p in folder.iterdir()) or (resume and journal.is_file()):
+    if not folder.is_dir() or all(p.name == LOCK for p in folder.iterdir()) or (resume and journal.is_file()):
         return
     if not force:
         begun = journal.is_file()
@@ -70,6 +92,11 @@ def _check(folder: Path, force: bool, resume: bool) -> None:
         )
     for name in (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm"):
         (folder / name).unlink(missing_ok=True)
+
+
+def _refuse_file(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise InputError("a folder for the results", f"'{folder}', which is a file")
 
 
 def _filelock() -> Any:

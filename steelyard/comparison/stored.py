@@ -334,7 +334,7 @@ def _restored(
     counts = ClassCounts(classes, np.array(content["counts"], np.int64))
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in content["model"]["options"].items()}
     kind = training.get(content["model"]["name"], **options) if own is None else own
-    model = training.restore(kind, facts, arrays, trusted)
+    model: Any = training.restore(kind, facts, arrays, trusted)
     if facts.get("framework") == "scikit-learn":
         # from now on it can be trained again, as any classifier can
         kind = training.named(training.source(model.estimator), kind.name, kind.options)

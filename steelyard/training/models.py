@@ -401,6 +401,7 @@ def restore(model: str | Model, facts: dict[str, Any], arrays: dict[str, Any], t
     """
     model = get(model) if isinstance(model, str) else model
     if model.source is not None:
-        return model.source.restore(facts, arrays, trusted)
-    trained: TrainedModel = _KINDS[model.name].trained.from_state(facts, arrays)
+        trained: TrainedModel = model.source.restore(facts, arrays, trusted)
+    else:
+        trained = _KINDS[model.name].trained.from_state(facts, arrays)
     return trained

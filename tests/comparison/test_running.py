@@ -306,7 +306,7 @@ def test_a_resumed_run_gives_the_same_results(mixed, tmp_path):
     assert plain(resumed) == whole
     again = []
     assert plain(run(dataset, asked, lambda *step: again.append(step[0]), tmp_path)) == whole
-    assert again == [2, 4, 6]
+    assert again == [6]
 
 
 def test_a_journal_of_other_data_or_settings_is_refused(mixed, tmp_path):
