@@ -33,8 +33,8 @@ def claimed(folder: str | Path, force: bool = False, resume: bool = False) -> It
 def locked(folder: str | Path) -> Iterator[Path]:
     """Keep a folder to this process; it is made if it is not there, and gone again if nothing is written into it.
 
-    The lock is the operating system's: it ends with the process, however that ends, and a lock file that was left behind
-    holds nobody up.
+    The lock is the operating system's: it ends with the process, however that ends, and a lock file that was left
+    behind holds nobody up.
 
     Raises
     ------
