@@ -31,6 +31,9 @@ class InputError(ValueError):
         message = f"Expected {expected}; got {got}."
         super().__init__(message if hint is None else f"{message} Hint: {hint}")
 
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str | None]]:
+        return type(self), (self.expected, self.got, self.hint)  # errors come back from other processes
+
 
 class MissingDependencyError(ImportError):
     """An optional package is needed and not installed.
@@ -42,11 +45,15 @@ class MissingDependencyError(ImportError):
     """
 
     def __init__(self, package: str, needed_by: str, extra: str) -> None:
+        self._given = (package, needed_by, extra)
         super().__init__(
             f"{needed_by} needs the package '{package}', which is not installed. "
             f'Hint: pip install "steelyard[{extra}]"',
             name=package,
         )
+
+    def __reduce__(self) -> tuple[type[MissingDependencyError], tuple[str, str, str]]:
+        return type(self), self._given
 
 
 def did_you_mean(name: str, options: Iterable[str]) -> str | None:

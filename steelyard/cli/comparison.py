@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
@@ -36,6 +36,7 @@ Examples:
   steelyard compare visits.csv --target ill --groups patient
 
   steelyard compare orders.csv --target fraud --time date
+  steelyard compare data.csv --target y --model linear,nets:make_net --jobs 4
 """
 
 
@@ -58,7 +59,12 @@ def compare(
         typer.Option(help="Names with commas between, or 'all'; see `steelyard strategies`."),
     ] = None,
     model: Annotated[
-        str, typer.Option(help="Models with commas between: linear, lightgbm, xgboost, catboost, mlp.")
+        str,
+        typer.Option(
+            help="Models with commas between: linear, lightgbm, xgboost, catboost, mlp; also your own: "
+            "package.module:function, where the function "
+            "(n_features, n_classes) builds a torch module or a Keras model, or gives a scikit-learn classifier."
+        ),
     ] = "linear,lightgbm,mlp",
     cv: Annotated[int, typer.Option(help="Folds.")] = 5,
     repeats: Annotated[int, typer.Option(help="How often the folds are drawn anew.")] = 3,
@@ -90,47 +96,56 @@ def compare(
         bool,
         typer.Option("--race", help="Stop strategies that lose after a repeat: faster, for a look; no final evidence."),
     ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Processes that train at a time, -1 for one per core; default: one, with all cores."),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Train on a running Ray cluster: auto, HOST:PORT. The same results."),
+    ] = None,
 ) -> None:
     """Say which strategy helps on a table: same folds for all, intervals, verdicts, a report."""
     from steelyard.comparison.dataset import from_file
-    from steelyard.comparison.results import check_folder
+    from steelyard.comparison.run_folder import claimed
     from steelyard.comparison.running import run
     from steelyard.comparison.settings import settings
 
     folder = out if out is not None else Path("runs") / data.name.split(".")[0]
-    check_folder(folder, force, resume)
-    dataset = from_file(data, target, positive, groups, time, dedupe)
-    asked = settings(
-        dataset.target,
-        strategies if strategies in (None, "all") else [s.strip() for s in strategies.split(",")],
-        [m.strip() for m in model.split(",")],
-        metric,
-        cv,
-        repeats,
-        seed,
-        decisions,
-        names={"data": data.name, "target": target},
-        costs=costs,
-        ties=dataset.ties,
-        race=race,
-    )
-    with _progress() as bar:
-        task = bar.add_task("reading", total=None)
-        try:
-            result = run(
-                dataset,
-                asked,
-                lambda done, total, name: bar.update(task, completed=done, total=total, description=escape(name)),
-                folder,
-                os.cpu_count() or 1,
-            )
-            bar.update(task, description="the best, on all rows")
-            paths = result.save(folder)
-        except KeyboardInterrupt:
-            bar.stop()
-            where = escape(str(folder))
-            console.err.print(f"stopped; what is finished is in {where}: --resume goes on with it", soft_wrap=True)
-            raise typer.Exit(130) from None
+    with claimed(folder, force, resume):
+        dataset = from_file(data, target, positive, groups, time, dedupe)
+        asked = settings(
+            dataset.target,
+            strategies if strategies in (None, "all") else [s.strip() for s in strategies.split(",")],
+            [m.strip() for m in model.split(",")],
+            metric,
+            cv,
+            repeats,
+            seed,
+            decisions,
+            names={"data": data.name, "target": target},
+            costs=costs,
+            ties=dataset.ties,
+            race=race,
+        )
+        with _progress() as bar:
+            task = bar.add_task("reading", total=None)
+            try:
+                result = run(
+                    dataset,
+                    asked,
+                    lambda done, total, name: bar.update(task, completed=done, total=total, description=escape(name)),
+                    folder,
+                    jobs,
+                    ray,
+                )
+                bar.update(task, description="the best, on all rows")
+                paths = result.save(folder)
+            except KeyboardInterrupt:
+                bar.stop()
+                where = escape(str(folder))
+                console.err.print(f"stopped; what is finished is in {where}: --resume goes on with it", soft_wrap=True)
+                raise typer.Exit(130) from None
     content = result.to_dict()
     if asked.costs is not None:
         positive = content["settings"]["positive"]
@@ -142,7 +157,11 @@ def compare(
     console.out.print(f"report   {escape(str(paths['report']))}", soft_wrap=True)
     if "model" in paths:
         console.out.print(f"model    {escape(str(paths['model']))}", soft_wrap=True)
-        console.out.print(f"         steelyard predict {escape(str(paths['model']))} NEW_ROWS.csv", soft_wrap=True)
+        more = import_module("steelyard.comparison.stored").arguments(result.model)
+        line = f"         steelyard predict {paths['model']} NEW_ROWS.csv{more}"
+        console.out.print(escape(line), soft_wrap=True)
+    elif result.not_stored is not None:
+        console.out.print(f"model    not stored. {escape(result.not_stored)}", soft_wrap=True)
 
 
 # the docstring is the text of --help; the examples are kept apart so that they read as lines of a terminal

@@ -25,6 +25,8 @@ Examples:
   steelyard predict runs/data new.parquet --out predictions.parquet
 
   steelyard predict runs/data new.csv --target-prior "yes=0.02,no=0.98" --out predictions.csv
+
+  steelyard predict runs/data new.csv --factory nets:make_net --out predictions.csv
 """
 
 
@@ -48,6 +50,19 @@ def predict(
             help="Class shares of the new rows, where they are not those of training; one class may be left out.",
         ),
     ] = None,
+    factory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:FUNCTION",
+            help="What built a torch module or Keras model of your own: it is imported and run.",
+        ),
+    ] = None,
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TYPE", help="A type that a scikit-learn model of your own may hold; an error names them."
+        ),
+    ] = None,
     proba: Annotated[bool, typer.Option(help="Write a column of probabilities for each class.")] = True,
 ) -> None:
     """Label the rows of a file with a trained model: a column `prediction`, and one `probability_<class>` per class.
@@ -60,7 +75,7 @@ def predict(
 
     if out is not None:
         check_out(out, data)
-    classifier = load(model)
+    classifier = load(model, factory, trust or ())
     if target_prior is not None:
         classifier = classifier.with_prior(_shares(target_prior, classifier.classes_.tolist()))
     if out is None:

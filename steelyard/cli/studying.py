@@ -54,12 +54,13 @@ def study(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted study.")] = False,
 ) -> None:
     """Compare strategies over many data sets: mean ranks, critical differences, verdicts, a report."""
+    from steelyard.comparison.run_folder import locked
     from steelyard.comparison.studying import check_study_folder, sources
     from steelyard.comparison.studying import study as run_study
 
     of = sources(files, target)
     check_study_folder(out, resume)
-    with _progress() as bar:
+    with locked(out), _progress() as bar:
         task = bar.add_task("reading", total=None)
 
         def show(name: str, done: int, total: int, what: str) -> None:

@@ -64,37 +64,39 @@ def tune(
 ) -> None:
     """Find class weights for a table, and say whether they are worth more than moving the decision."""
     from steelyard.comparison.dataset import from_file
-    from steelyard.comparison.results import check_folder
+    from steelyard.comparison.run_folder import claimed
     from steelyard.comparison.tuned import allowed_budget, request, run
 
     folder = out if out is not None else Path("runs") / f"{data.name.split('.')[0]}-tuned"
     allowed = allowed_budget(budget, generations=generations)
-    check_folder(folder, force, resume)
-    dataset = from_file(data, target, positive)
-    asked = request(dataset, metric, model, seed, costs, names={"data": data.name, "target": target})
-    with _progress() as bar:
-        task = bar.add_task("reading", total=None, time="")
+    with claimed(folder, force, resume):
+        dataset = from_file(data, target, positive)
+        asked = request(dataset, metric, model, seed, costs, names={"data": data.name, "target": target})
+        with _progress() as bar:
+            task = bar.add_task("reading", total=None, time="")
 
-        def show(what: str, done: int, total: int, seconds: float) -> None:
-            lap, _, number = what.partition(" ")
-            text = f"{_SHOWN[lap]} {number}".rstrip() + f": {done} of {total}"
-            if allowed.seconds is None:
-                bar.update(task, completed=done, total=total, description=text, time=f"{seconds:.0f} s")
-            else:
-                left = max(0.0, allowed.seconds - seconds)
-                spent = min(seconds, allowed.seconds)
-                bar.update(task, completed=spent, total=allowed.seconds, description=text, time=f"{left:.0f} s left")
+            def show(what: str, done: int, total: int, seconds: float) -> None:
+                lap, _, number = what.partition(" ")
+                text = f"{_SHOWN[lap]} {number}".rstrip() + f": {done} of {total}"
+                if allowed.seconds is None:
+                    bar.update(task, completed=done, total=total, description=text, time=f"{seconds:.0f} s")
+                else:
+                    left = max(0.0, allowed.seconds - seconds)
+                    spent = min(seconds, allowed.seconds)
+                    bar.update(
+                        task, completed=spent, total=allowed.seconds, description=text, time=f"{left:.0f} s left"
+                    )
 
-        try:
-            result = run(
-                dataset, asked, allowed, decision, folder, show, lambda: bar.update(task, description="on all rows")
-            )
-            paths = result.save(folder)
-        except KeyboardInterrupt:
-            bar.stop()
-            where = escape(str(folder))
-            console.err.print(f"stopped; what is finished is in {where}: --resume goes on with it", soft_wrap=True)
-            raise typer.Exit(130) from None
+            try:
+                result = run(
+                    dataset, asked, allowed, decision, folder, show, lambda: bar.update(task, description="on all rows")
+                )
+                paths = result.save(folder)
+            except KeyboardInterrupt:
+                bar.stop()
+                where = escape(str(folder))
+                console.err.print(f"stopped; what is finished is in {where}: --resume goes on with it", soft_wrap=True)
+                raise typer.Exit(130) from None
     content = result.to_dict()
     console.out.print(_table(content))
     for row in content["stages"]:

@@ -33,8 +33,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    model : str
-        One of `steelyard.training.names()`.
+    model : str, or a model of your own
+        One of `steelyard.training.names()`, or anything that `sy.compare` takes as a model.
     strategy : str
         One of `steelyard.strategies.names()`.
     decision : {"default", "tuned"}
@@ -84,7 +84,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        model: str = "linear",
+        model: Any = "linear",
         strategy: str = "none",
         decision: str = "default",
         metric: str | None = None,
@@ -129,13 +129,19 @@ class Classifier(ClassifierMixin, BaseEstimator):
         asked = settings(
             dataset.target,
             [strategies.get(self.strategy, **(self.strategy_parameters or {}))],
-            training.get(self.model, **(self.model_options or {})),
+            self._kind(),
             self.metric,
             cv=2,
             random_state=self.random_state,
             costs=self.costs,
         )
-        return self._take(fit_final(dataset, asked, self.model, self.strategy, self.decision))
+        return self._take(fit_final(dataset, asked, asked.models[0].name, self.strategy, self.decision))
+
+    def _kind(self) -> training.Model:
+        options = self.model_options or {}
+        if isinstance(self.model, training.Model):  # of the user's own, from a comparison
+            return training.named(self.model.source, self.model.name, options) if self.model.source else self.model
+        return training.read((self.model, options) if options else [self.model])[0]
 
     def _take(self, final: Final, version: str | None = None) -> Classifier:
         self.final_ = final
@@ -253,7 +259,7 @@ def trained(
 ) -> Classifier:
     """Return the classifier of what was trained elsewhere."""
     classifier = Classifier(
-        model=final.kind.name,
+        model=final.kind.name if final.kind.source is None else final.kind,
         strategy=final.point.strategy,
         decision=decision,
         metric=metric,

@@ -187,7 +187,8 @@ def score_fold(fold: PreparedFold, model: Model, strategies: Sequence[Strategy])
 
 
 def _failure(model: Model, strategy: str, error: Exception) -> Failure:
-    return Failure(model.name, strategy, f"{type(error).__name__}: {error}")
+    expected = isinstance(error, training.NotExpressibleError)  # no error of anybody's: its name would say there is one
+    return Failure(model.name, strategy, str(error) if expected else f"{type(error).__name__}: {error}")
 
 
 def _or_raise(value: Any) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import warnings
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from steelyard.comparison.dataset import from_memory
-from steelyard.comparison.results import Result, check_folder
+from steelyard.comparison.results import Result
+from steelyard.comparison.run_folder import claimed
 from steelyard.comparison.running import run
 from steelyard.comparison.settings import settings
 from steelyard.strategies import Strategy
@@ -34,6 +36,8 @@ def compare(
     time: Any = None,
     dedupe: bool = False,
     race: bool = False,
+    jobs: int | None = None,
+    ray: str | None = None,
 ) -> Result:
     """Say which strategy helps on these data, and how sure that is.
 
@@ -53,7 +57,9 @@ def compare(
         where it is missing.
     model : name, (name, options), or a sequence of them
         "mlp", the default (networks, all strategies of a fold trained by one compiled program), "linear" or
-        "lightgbm". Options: ``("mlp", {"hidden": (64, 64), "epochs": 10})``.
+        "lightgbm". Options: ``("mlp", {"hidden": (64, 64), "epochs": 10})``. Models of your own: a scikit-learn
+        classifier, or a function (n_features, n_classes) that builds a torch module or a Keras model which gives
+        logits; also as ("name", it), (it, {"epochs": 10}) or "package.module:function".
     metric : str, optional
         What to rank by; default expected_cost (lower is better) with `costs`, else average_precision for two classes,
         balanced_accuracy for more. Tuned decisions are best for it if it depends on a decision; else for
@@ -86,6 +92,11 @@ def compare(
     race : bool
         Stop strategies that lose after a repeat. The best one is stopped with probability 0.05 at most; what is
         stopped gets no verdict. For a first look, not for final evidence. Default False.
+    jobs : int, optional
+        Processes that train at a time, each with a copy of the table; −1: one per core. Default: this process, which
+        uses all cores for the models of Steelyard's, and one for a network of your own. The results are the same.
+    ray : str, optional
+        Address of a running Ray cluster that trains instead: "auto", "HOST:PORT". The results are the same.
 
     Returns
     -------
@@ -108,23 +119,24 @@ def compare(
     >>> list(zip(table.strategy, table.decision, table["mean"].round(2)))
     [('none', 'default', 0.6), ('balanced', 'default', 0.75), ('none', 'tuned', 0.77), ('balanced', 'tuned', 0.74)]
     """
-    if out is not None:
-        check_folder(out, resume=resume)
-    dataset = from_memory(X, y, positive, groups, time, dedupe)
-    asked = settings(
-        dataset.target,
-        strategies,
-        model,
-        metric,
-        cv,
-        repeats,
-        random_state,
-        decisions,
-        costs=costs,
-        ties=dataset.ties,
-        race=race,
-    )
-    result = run(dataset, asked, folder=out, threads=os.cpu_count() or 1)
-    if out is not None:
-        result.save(out)
+    with nullcontext() if out is None else claimed(out, resume=resume):
+        dataset = from_memory(X, y, positive, groups, time, dedupe)
+        asked = settings(
+            dataset.target,
+            strategies,
+            model,
+            metric,
+            cv,
+            repeats,
+            random_state,
+            decisions,
+            costs=costs,
+            ties=dataset.ties,
+            race=race,
+        )
+        result = run(dataset, asked, folder=out, jobs=jobs, ray=ray)
+        if out is not None:
+            result.save(out)
+            if result.not_stored is not None:
+                warnings.warn(f"the model is not stored. {result.not_stored}", stacklevel=2)
     return result

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from steelyard.comparison.journal import FILE as JOURNAL
 from steelyard.comparison.scoring import OutOfFold
 from steelyard.errors import InputError
+from steelyard.training.own import NotStorableError
 
 if TYPE_CHECKING:
     from steelyard.comparison.classifier import Classifier
 
-__all__ = ["SCHEMA_VERSION", "Result", "check_folder", "load", "write_text"]
+__all__ = ["SCHEMA_VERSION", "Result", "load", "write_text"]
 
 SCHEMA_VERSION = 1
 _FILE = "results.json"
@@ -39,6 +39,8 @@ class Result:
         file.
     model : Classifier
         The winner, trained on all rows: a scikit-learn classifier.
+    not_stored : str or None
+        Why `save` wrote no model: a classifier of the user's own that cannot be written without pickle.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Result:
         self.out_of_fold = dict(out_of_fold or {})
         self._train = train
         self._model: Classifier | None = None
+        self.not_stored: str | None = None
 
     @property
     def best(self) -> dict[str, Any]:
@@ -110,7 +113,10 @@ class Result:
         }
         if self._train is not None:
             stored = import_module("steelyard.comparison.stored")  # loads scikit-learn
-            paths["model"] = stored.save(self.model, folder / stored.FOLDER)
+            try:
+                paths["model"] = stored.save(self.model, folder / stored.FOLDER)
+            except NotStorableError as error:  # the results are no worse for it
+                self.not_stored = str(error)
         return paths
 
 
@@ -149,37 +155,6 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def check_folder(folder: str | Path, force: bool = False, resume: bool = False) -> None:
-    """Refuse to write over something, before hours are spent on what would replace it.
-
-    With `resume` a folder with a journal is fine. With `force` everything in it stays until the new results are
-    complete, but for its journal, which is begun anew.
-
-    Raises
-    ------
-    InputError
-        If `folder` is a file, or holds anything and neither `force` nor `resume` allows it.
-    """
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise InputError("a folder for the results", f"'{folder}', which is a file")
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return
-    journal = folder / JOURNAL
-    if resume and journal.is_file():
-        return
-    if not force:
-        begun = journal.is_file()
-        raise InputError(
-            "an empty or new folder for the results",
-            f"'{folder}', which holds {'a comparison' if begun else 'files'}",
-            ("--resume goes on with it; " if begun else "")
-            + "choose another --out, or --force to replace the results in it when the new ones are complete.",
-        )
-    for name in (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm"):
-        (folder / name).unlink(missing_ok=True)
 
 
 def load(folder: str | Path) -> Result:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import steelyard
+from steelyard.comparison.cluster import Cluster
 from steelyard.comparison.dataset import Dataset
-from steelyard.comparison.fold_scores import Failure, PreparedFold, Scores, score_fold
+from steelyard.comparison.fold_scores import Failure, Scores
 from steelyard.comparison.folds import Split, outer_splits, ratio_of_sizes, tunable
 from steelyard.comparison.free_threshold import free_threshold
+from steelyard.comparison.jobs import Processes
 from steelyard.comparison.journal import FILE, Journal
+from steelyard.comparison.pieces import InThreads, Kept, Outcomes, Piece, Workers, recalled
 from steelyard.comparison.racing import Race
 from steelyard.comparison.results import SCHEMA_VERSION, Result
 from steelyard.comparison.scoring import fold_metrics, out_of_fold, scored_metrics
@@ -24,8 +29,6 @@ from steelyard.comparison.settings import BASELINE, Settings
 from steelyard.comparison.summary import best_of, summarise
 from steelyard.comparison.views import views
 from steelyard.errors import InputError
-from steelyard.strategies import Strategy
-from steelyard.training import Model
 
 if TYPE_CHECKING:
     from steelyard.comparison.classifier import Classifier
@@ -42,7 +45,8 @@ def run(
     settings: Settings,
     progress: Progress | None = None,
     folder: str | Path | None = None,
-    threads: int = 1,
+    jobs: int | None = None,
+    ray: str | None = None,
 ) -> Result:
     """Train every strategy of every model on every fold and say what that amounts to.
 
@@ -55,8 +59,10 @@ def run(
         Called with (done, total, what is being done) before and after each piece of work.
     folder : path, optional
         Where the journal is kept. Work that it holds already is not done again.
-    threads : int, default 1
-        Fits of boosted trees that run at the same time, where one model is trained alone; it changes no result.
+    jobs : int, optional
+        Processes that train at a time; −1: one per core. Default: this process.
+    ray : str, optional
+        Address of a Ray cluster that trains instead.
 
     Returns
     -------
@@ -75,16 +81,19 @@ def run(
     if untuned:
         settings = replace(settings, tuned=False)
     race = Race(dataset, settings, splits)
-    if folder is None:
-        outcomes = _outcomes(dataset, settings, splits, progress, None, race, threads)
-    else:
-        about = {
-            "data": dataset.fingerprint(),
-            "settings": settings.to_dict(dataset.target),
-            "version": steelyard.__version__,
-        }
-        with Journal(Path(folder) / FILE, about) as journal:
-            outcomes = _outcomes(dataset, settings, splits, progress, journal, race, threads)
+    for model in settings.models:
+        if model.source is not None:
+            model.source.check(len(dataset.features.frame.columns), dataset.target.counts.n_classes)
+    about = {
+        "data": dataset.fingerprint(),
+        "settings": settings.to_dict(dataset.target),
+        "version": steelyard.__version__,
+    }
+    with (
+        _workers(dataset, settings, jobs, ray) as workers,
+        nullcontext() if folder is None else Journal(Path(folder) / FILE, about) as journal,
+    ):
+        outcomes = _outcomes(settings, splits, progress, journal, workers, race)
     skipped = _skipped(outcomes)
     scores = [o for o in outcomes if isinstance(o, Scores) and (o.model, o.strategy) not in skipped]
     stopped = {who: reason for who, reason in race.stopped.items() if who not in skipped}
@@ -92,103 +101,74 @@ def run(
 
 
 def _outcomes(
-    dataset: Dataset,
     settings: Settings,
     splits: Sequence[Split],
     progress: Progress | None,
     journal: Journal | None,
+    workers: Workers,
     race: Race,
-    threads: int,
-) -> list[Scores | Failure]:
-    """Do the work fold by fold, each fold for every model, or take it from the journal.
+) -> Outcomes:
+    """Do the work a round at a time, or take it from the journal; in the order of folds and models, as it is asked.
 
     A race depends on nothing but the outcomes so far, so that a resumed run stops the same strategies.
     """
-    from threadpoolctl import threadpool_limits
-
     total, done = len(splits) * len(settings.models), 0
-    outcomes: list[Scores | Failure] = []
-    # one thread to a product: the products are small, and waiting for a busy core costs far more than it saves
-    with threadpool_limits(1):
-        for split in splits:
-            race.before(split, outcomes)
-            by_model: dict[str, list[Scores | Failure]] = {}
+    outcomes: Outcomes = []
+    for splits_of_round in _rounds(splits, workers.together and not settings.race):
+        race.before(splits_of_round[0], outcomes)
+        pieces = [Piece(model, split, race.going[model.name]) for split in splits_of_round for model in settings.models]
+        found = {} if journal is None else {p.key: work for p in pieces if (work := journal.get(*p.key))}
+        missing = [p for p in pieces if p.key not in found]
+        done += len(found)
+        if progress is not None:
+            progress(done, total, _said(missing[0] if missing else pieces[-1]))
+        for piece, work in workers.done(missing):
+            _refuse_without_baseline(piece, work)
             if journal is not None:
-                by_model = {m.name: _remembered(journal, m, split, race.going[m.name]) for m in settings.models}
-            missing = [m for m in settings.models if not by_model.get(m.name)]
-            done += len(settings.models) - len(missing)
+                journal.add(*piece.key, work)
+            found[piece.key] = work
+            done += 1
             if progress is not None:
-                progress(done, total, f"repeat {split.repeat + 1}, fold {split.fold + 1}")
-            for name, finished in _trained(dataset, settings, split, missing, race.going, threads):
-                by_model[name] = finished
-                if journal is not None:
-                    journal.add(name, split.repeat, split.fold, _memory(finished))
-                done += 1
-                if progress is not None:
-                    progress(done, total, f"repeat {split.repeat + 1}, fold {split.fold + 1}")
-            for model in settings.models:
-                outcomes += by_model[model.name]
+                progress(done, total, _said(piece))
+        for piece in pieces:
+            outcomes += recalled(piece, found[piece.key])
     return outcomes
 
 
-def _trained(
-    dataset: Dataset,
-    settings: Settings,
-    split: Split,
-    models: Sequence[Model],
-    strategies: Mapping[str, Sequence[Strategy]],
-    threads: int,
-) -> Iterator[tuple[str, list[Scores | Failure]]]:
-    """Train models on one fold, at the same time: one that is held up by Python leaves a core to the others."""
-    if not models:
+def _rounds(splits: Sequence[Split], together: bool) -> Iterator[list[Split]]:
+    """Give the folds of one repeat at a time, or all of them, where none should wait for the last of a repeat."""
+    if together:
+        yield list(splits)
         return
-    # models that are trained at the same time take the cores already
-    fold = PreparedFold(dataset, settings, split, threads if len(models) == 1 else 1)
-    if len(models) == 1:
-        yield models[0].name, score_fold(fold, models[0], strategies[models[0].name])
-        return
-    with ThreadPoolExecutor(len(models)) as pool:
-        work = {pool.submit(score_fold, fold, model, strategies[model.name]): model.name for model in models}
-        for future in as_completed(work):
-            yield work[future], future.result()
+    for _, of_repeat in groupby(splits, lambda s: s.repeat):
+        yield list(of_repeat)
 
 
-def _memory(finished: Iterable[Scores | Failure]) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
-    """Return outcomes as the journal keeps them."""
-    kept: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
-    for o in finished:
-        if isinstance(o, Failure):
-            kept[o.strategy] = {"failed": o.reason}, {}
-        else:
-            arrays = {"proba": o.proba, "default": o.default}
-            if o.tuned is not None:
-                arrays["tuned"] = o.tuned
-            kept[o.strategy] = {"seconds": o.seconds, "trouble": o.trouble}, arrays
-    return kept
+def _said(piece: Piece) -> str:
+    return f"repeat {piece.split.repeat + 1}, fold {piece.split.fold + 1}"
 
 
-def _remembered(journal: Journal, model: Model, split: Split, strategies: Iterable[Strategy]) -> list[Scores | Failure]:
-    """Return the outcomes that the journal holds of a model on a fold; none when it holds none."""
-    kept = journal.get(model.name, split.repeat, split.fold)
-    out: list[Scores | Failure] = []
-    for strategy in strategies if kept else ():
-        facts, arrays = kept[strategy.name]
-        if "failed" in facts:
-            out.append(Failure(model.name, strategy.name, facts["failed"]))
-        else:
-            out.append(
-                Scores(
-                    model.name,
-                    strategy.name,
-                    split,
-                    arrays["proba"],
-                    arrays["default"],
-                    arrays.get("tuned"),
-                    facts["seconds"],
-                    facts["trouble"],
-                )
-            )
-    return out
+def _workers(dataset: Dataset, settings: Settings, jobs: int | None, ray: str | None) -> Workers:
+    if ray is not None:
+        if jobs is not None:
+            raise InputError("`jobs` or `ray`", "both", "how many pieces are done at a time is the cluster's to say.")
+        return Cluster(dataset, settings, ray)
+    if jobs is None or jobs == 1:
+        return InThreads(dataset, settings)
+    if jobs < -1 or jobs == 0:
+        raise InputError("`jobs` as a number of processes, or -1 for one per core", repr(jobs))
+    return Processes(dataset, settings, jobs if jobs > 0 else os.cpu_count() or 1)
+
+
+def _refuse_without_baseline(piece: Piece, work: Kept) -> None:
+    """Say at once that nothing can be compared, and keep nothing of it: it may be mended, and then gone on with."""
+    failed = work[BASELINE][0].get("failed")
+    if failed is not None:
+        raise InputError(
+            f"a table that the baseline of model '{piece.model}' can be trained on",
+            failed,
+            "nothing can be compared without it.",
+        )
 
 
 def _skipped(outcomes: Iterable[Scores | Failure]) -> dict[tuple[str, str], str]:
@@ -196,12 +176,6 @@ def _skipped(outcomes: Iterable[Scores | Failure]) -> dict[tuple[str, str], str]
     skipped: dict[tuple[str, str], str] = {}
     for o in outcomes:
         if isinstance(o, Failure):
-            if o.strategy == BASELINE:
-                raise InputError(
-                    f"a table that the baseline of model '{o.model}' can be trained on",
-                    o.reason,
-                    "nothing can be compared without it.",
-                )
             skipped.setdefault((o.model, o.strategy), o.reason)
     return skipped
 

@@ -104,6 +104,7 @@ class Settings:
             "model_options": {m.name: _plain(m.options) for m in self.models if m.options},
             # of which the last digits of a result depend, so that --resume asks for the same
             "backends": {m.name: said for m in self.models if (said := training.backend(m)) is not None},
+            "own_models": {m.name: m.source.describe() for m in self.models if m.source is not None},
             "metric": self.metric,
             "decision_metric": self.decision_metric,
             "decisions": "both" if self.tuned else "default",
@@ -138,8 +139,8 @@ def settings(
     target : Target
     strategies : names or `Strategy` objects, optional
         Default `DEFAULT_STRATEGIES`; "all" takes every one. The baseline "none" is added where it is missing.
-    model : name, (name, options), `Model`, or a sequence of them
-        Of `steelyard.training.names()`.
+    model : name, (name, options), `Model`, a model of one's own, or a sequence of them
+        See `steelyard.training.read`.
     metric : str, optional
         Default expected_cost where there are costs, else average_precision for two classes, balanced_accuracy for more.
     cv : int
@@ -190,7 +191,7 @@ def settings(
     deciding = _DECISION_METRIC if stated is None else _COST_METRIC
     return Settings(
         strategies=_chosen(strategies),
-        models=_models(model),
+        models=tuple(training.read(model)),
         metric=metric,
         decision_metric=metric if kind == "label" else deciding,
         cv=cv,
@@ -213,27 +214,6 @@ def _same_for_all(costs: Costs) -> Costs:
             "here give a typical cost, and drop the column from the table if it is no feature.",
         )
     return costs
-
-
-def _models(wanted: Any) -> tuple[Model, ...]:
-    if isinstance(wanted, str | Model) or (
-        isinstance(wanted, tuple) and len(wanted) == 2 and isinstance(wanted[1], Mapping)
-    ):
-        wanted = [wanted]
-    chosen = []
-    for one in wanted:
-        if isinstance(one, Model):
-            chosen.append(training.get(one.name, **one.options))
-        elif isinstance(one, str):
-            chosen.append(training.get(one))
-        else:
-            name, options = one
-            chosen.append(training.get(name, **options))
-    names = [m.name for m in chosen]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice or not chosen:
-        raise InputError("each model once, and at least one", repr(twice[0]) + " twice" if twice else "none")
-    return tuple(chosen)
 
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:

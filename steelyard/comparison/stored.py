@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
@@ -32,13 +32,25 @@ from steelyard.errors import InputError, MissingDependencyError, one_of
 from steelyard.strategies import Point
 from steelyard.weights import ClassCounts
 
-__all__ = ["FOLDER", "SCHEMA_VERSION", "load", "save"]
+__all__ = ["FOLDER", "SCHEMA_VERSION", "arguments", "load", "save"]
 
 FOLDER = "model"
 SCHEMA_VERSION = 1
 _FACTS, _ARRAYS, _TREES, _SUMS = "model.json", "arrays.safetensors", "trees.txt", "SHA256SUMS"
 
-_LIBRARIES = ("numpy", "scikit-learn", "pyarrow", "safetensors", "jax", "lightgbm", "xgboost-cpu", "catboost")
+_LIBRARIES = (
+    "numpy",
+    "scikit-learn",
+    "pyarrow",
+    "safetensors",
+    "jax",
+    "lightgbm",
+    "xgboost-cpu",
+    "catboost",
+    "torch",
+    "keras",
+    "skops",
+)
 
 
 def save(model: Classifier, folder: str | Path) -> Path:
@@ -57,7 +69,8 @@ def save(model: Classifier, folder: str | Path) -> Path:
     Raises
     ------
     InputError
-        If a label is neither text, a number, a truth value, a date nor a tuple of these.
+        If a label is neither text, a number, a truth value, a date nor a tuple of these; or a scikit-learn classifier
+        of the user's own cannot be stored without pickle.
     """
     folder = Path(folder)
     content = _content(model)
@@ -151,15 +164,21 @@ def _safetensors() -> Any:
     return safetensors.numpy
 
 
-def load(path: str | Path) -> Classifier:
+def load(path: str | Path, factory: Any = None, trusted: Sequence[str] = ()) -> Classifier:
     """Load a classifier that a comparison stored.
 
     No file can make this run code: there is no pickle, and nothing is imported or called by a name that a file gives.
+    A network of your own is numbers in the file, and its code is yours: name it, and it is run.
 
     Parameters
     ----------
     path : str or Path
         The folder `model`, or the folder of the comparison that holds it.
+    factory : callable or "package.module:function", optional
+        What built a torch module or Keras model of your own. The text is imported.
+    trusted : sequence of str, optional
+        Types that a scikit-learn classifier of your own holds and that skops does not trust by itself, such as
+        "sklearn.tree._tree.Tree": its compiled code believes the numbers that it is given. An error names them.
 
     Returns
     -------
@@ -199,8 +218,10 @@ def load(path: str | Path) -> Classifier:
             f"this is Steelyard {steelyard.__version__}: was the model stored by another version?",
         )
     try:
-        return _restored(content, files)
-    except MissingDependencyError:
+        arrays = {name: np.array(a) for name, a in _safetensors().load(files[_ARRAYS]).items()}
+        own = _own(content["model"], folder, arrays, factory, trusted)
+        return _restored(content, files, arrays, own, trusted)
+    except (MissingDependencyError, _RefusedError, training.FactoryError):
         raise
     except Exception as error:  # whatever is wrong with a stranger's file, it is the file that is wrong
         raise _damaged(folder, f"{type(error).__name__}: {str(error)[:200]}") from error
@@ -251,19 +272,88 @@ def _damaged(folder: Path, what: str) -> InputError:
     return InputError(f"an undamaged model in '{folder}'", what, "copy it again, or run the comparison again.")
 
 
-def _restored(content: Mapping[str, Any], files: Mapping[str, bytes]) -> Classifier:
-    arrays = {name: np.array(a) for name, a in _safetensors().load(files[_ARRAYS]).items()}
+class _RefusedError(InputError):
+    """A model that may well be whole, and is not loaded without a word of its user's."""
+
+
+def _own(
+    content: Mapping[str, Any], folder: Path, arrays: Mapping[str, Any], factory: Any, trusted: Sequence[str]
+) -> training.Model | None:
+    """Return the user's own model, of which the file holds the numbers, or None where it is one of ours."""
+    facts = content["facts"]
+    framework = facts.get("framework")
+    if framework is None:
+        if factory is not None:
+            raise _RefusedError("no `factory`", "one", f"'{folder}' holds a model of Steelyard's.")
+        return None
+    one_of("framework", framework, training.FRAMEWORKS)
+    wanted = sorted(set(training.untrusted(facts, arrays)) - set(trusted))
+    if wanted:
+        raise _RefusedError(
+            f"your trust in the types that '{folder}' holds",
+            ", ".join(repr(str(name)[:100]) for name in wanted[:10]),
+            "if you know where the file comes from: sy.load(path, trusted=[...]), or --trust with each of them.",
+        )
+    if framework == "scikit-learn":
+        made = training.Source(None, None)  # skops builds it from what the file holds
+    elif factory is None:
+        raise _RefusedError(
+            f"the factory of the {framework} model in '{folder}', which holds its weights and not its code",
+            "none",
+            "sy.load(path, factory=...), or --factory package.module:function" + _told(facts["factory"]),
+        )
+    else:
+        try:
+            made = training.source(factory)
+        except InputError as error:
+            raise _RefusedError(error.expected, error.got, error.hint) from error
+    return training.named(made, str(content["name"]), dict(content["options"]))
+
+
+def _told(path: Any) -> str:
+    # what a stranger's file says is shown, and not followed
+    return "." if path is None else f"; when it was trained it was {str(path)[:200]!r}."
+
+
+def arguments(model: Classifier) -> str:
+    """Return what `steelyard predict` has to be told beside the folder of a stored model, to be pasted.
+
+    Examples
+    --------
+    >>> arguments(Classifier().fit(np.array([[0.0], [1.0], [2.0], [3.0]]), ["no", "no", "yes", "yes"]))
+    ''
+    """
+    final: Final = model.final_
+    if final.kind.source is None:
+        return ""
+    facts, arrays = final.model.state()
+    if facts["framework"] == "scikit-learn":
+        return "".join(f" --trust {name}" for name in training.untrusted(facts, arrays))
+    return f" --factory {facts['factory'] or 'MODULE:FUNCTION'}"
+
+
+def _restored(
+    content: Mapping[str, Any],
+    files: Mapping[str, bytes],
+    arrays: dict[str, Any],
+    own: training.Model | None,
+    trusted: Sequence[str],
+) -> Classifier:
     facts = dict(content["model"]["facts"])
     if _TREES in files:
         facts["text"] = files[_TREES].decode()
     classes = tuple(_from_json(label) for label in content["classes"])
     counts = ClassCounts(classes, np.array(content["counts"], np.int64))
-    name = content["model"]["name"]
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in content["model"]["options"].items()}
+    kind = training.get(content["model"]["name"], **options) if own is None else own
+    model: Any = training.restore(kind, facts, arrays, trusted)
+    if facts.get("framework") == "scikit-learn":
+        # from now on it can be trained again, as any classifier can
+        kind = training.named(training.source(model.estimator), kind.name, kind.options)
     final = Final(
         columns=Columns.from_dict(content["columns"]),
-        model=training.restore(name, facts, arrays),
-        kind=training.get(name, **options),
+        model=model,
+        kind=kind,
         point=_point_from_json(content["point"], counts),
         parameters=dict(content["strategy"]["parameters"]),
         rule=None if content["rule"] is None else decisions.from_dict(content["rule"]),

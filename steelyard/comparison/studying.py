@@ -12,7 +12,8 @@ from typing import Any
 
 import steelyard
 from steelyard.comparison.dataset import Dataset, from_file
-from steelyard.comparison.results import Result, check_folder, load, plain, write_text
+from steelyard.comparison.results import Result, load, plain, write_text
+from steelyard.comparison.run_folder import check_folder
 from steelyard.comparison.running import run
 from steelyard.comparison.settings import DEFAULT_MODELS, settings
 from steelyard.comparison.study_summary import common_metrics, summarise_sets

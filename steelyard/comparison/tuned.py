@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from steelyard.comparison.dataset import Dataset, from_memory
 from steelyard.comparison.fold_scores import PreparedFold
 from steelyard.comparison.folds import Split, outer_splits, seed
 from steelyard.comparison.journal import FILE, Journal
-from steelyard.comparison.results import check_folder
+from steelyard.comparison.run_folder import claimed
 from steelyard.comparison.settings import Settings, settings
 from steelyard.comparison.tuned_evidence import Evidence, content
 from steelyard.comparison.tuned_results import TuneResult
@@ -116,14 +116,13 @@ def tune(
     >>> result.stage, result.table()["stage"].tolist()
     ('plain', ['plain', 'closed_form', 'plug_in', 'retrained', 'searched'])
     """
-    if out is not None:
-        check_folder(out, resume=resume)
-    dataset = from_memory(X, y, positive)
-    allowed = allowed_budget(budget, rounds, generations)
-    asked = request(dataset, metric, model, random_state, costs, cv)
-    result = run(dataset, asked, allowed, decision, out)
-    if out is not None:
-        result.save(out)
+    with nullcontext() if out is None else claimed(out, resume=resume):
+        dataset = from_memory(X, y, positive)
+        allowed = allowed_budget(budget, rounds, generations)
+        asked = request(dataset, metric, model, random_state, costs, cv)
+        result = run(dataset, asked, allowed, decision, out)
+        if out is not None:
+            result.save(out)
     return result
 
 

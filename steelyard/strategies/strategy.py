@@ -52,6 +52,10 @@ class Strategy:
     build: Callable[..., Point] = field(repr=False)
     needs_inner: bool = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        # views of mappings cannot be sent to a process
+        return {**self.__dict__, "parameters": dict(self.parameters), "coincides": dict(self.coincides)}
+
     def resolve(self, counts: ClassCounts) -> Point:
         """Turn the class counts of a training fold into numbers.
 

@@ -2,6 +2,48 @@
 
 from __future__ import annotations
 
-from steelyard.training.models import Fitted, Model, TrainedModel, backend, fit, fit_all, get, names, resolve, restore
+from steelyard.training.models import (
+    Fitted,
+    Model,
+    TrainedModel,
+    backend,
+    fit,
+    fit_all,
+    get,
+    named,
+    names,
+    read,
+    resolve,
+    restore,
+)
+from steelyard.training.own import (
+    FRAMEWORKS,
+    FactoryError,
+    NotExpressibleError,
+    NotStorableError,
+    Source,
+    source,
+    untrusted,
+)
 
-__all__ = ["Fitted", "Model", "TrainedModel", "backend", "fit", "fit_all", "get", "names", "resolve", "restore"]
+__all__ = [
+    "FRAMEWORKS",
+    "FactoryError",
+    "Fitted",
+    "Model",
+    "NotExpressibleError",
+    "NotStorableError",
+    "Source",
+    "TrainedModel",
+    "backend",
+    "fit",
+    "fit_all",
+    "get",
+    "named",
+    "names",
+    "read",
+    "resolve",
+    "restore",
+    "source",
+    "untrusted",
+]

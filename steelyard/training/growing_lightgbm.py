@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from steelyard.boosting import Objective, lightgbm
 from steelyard.errors import MissingDependencyError
 from steelyard.training.growing import Growth
+from steelyard.training.tree_text import checked
 
 __all__ = ["LightGBMLibrary", "LightGBMOptions"]
 
@@ -84,9 +85,9 @@ class LightGBMLibrary:
         """Return raw scores."""
         return np.asarray(booster.predict(np.asarray(X, np.float64), raw_score=True, num_threads=1), np.float64)
 
-    def from_text(self, text: str, _: int) -> Any:
-        """Return the Booster of a text."""
-        return _import().Booster(model_str=text)
+    def from_text(self, text: str, n_classes: int) -> Any:
+        """Return the Booster of a text, which anyone can have written."""
+        return _import().Booster(model_str=checked(text, n_classes))
 
 
 def _import() -> Any:

@@ -10,7 +10,6 @@ program of this file, which is its oracle and the way to a GPU. `backend` says w
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from steelyard import kernels
 from steelyard.errors import InputError, MissingDependencyError, one_of
 from steelyard.losses import SoftmaxCrossEntropy, aligned
-from steelyard.training import mlp_native
+from steelyard.training import cores, mlp_native
 from steelyard.training.batches import steps_per_epoch
 
 __all__ = ["MLP", "Held", "Run", "Schedule", "backend", "fit_all", "initial_weights"]
@@ -305,7 +304,7 @@ def fit_all(
         ]
     jax = _jax()
     stacked = jax.default_backend() != "cpu" if stacked is None else stacked
-    workers = 1 if stacked else min(len(runs), threads or os.cpu_count() or 1)
+    workers = 1 if stacked else min(len(runs), threads or cores.allowed())
     size = -(-len(runs) // workers)
     steps, unit = streams.shape[1], 1 if held is None else held.every
     numbers = _numbers(runs, y, streams, n_classes, steps // unit)

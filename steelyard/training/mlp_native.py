@@ -6,7 +6,6 @@ stay in the cache, and so that its result is the same however many runs and thre
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from steelyard import kernels
 from steelyard.errors import InputError
 from steelyard.losses import SoftmaxCrossEntropy
+from steelyard.training import cores
 
 __all__ = ["gradient", "missing", "train"]
 
@@ -113,7 +113,7 @@ def train(
         return _layers(parameters, initial), *taken
 
     # a pool also for one thread: this one has to hear of an interrupt
-    with ThreadPoolExecutor(min(len(numbers), threads or os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(len(numbers), threads or cores.allowed())) as pool:
         jobs = [pool.submit(one, run) for run in numbers]
         try:
             return [job.result() for job in jobs]

@@ -14,11 +14,25 @@ from numpy.typing import NDArray
 
 from steelyard.errors import InputError, did_you_mean
 from steelyard.strategies import Point, Strategy
-from steelyard.training import boosted, linear, mlp, networks
+from steelyard.training import boosted, linear, mlp, networks, recipe
+from steelyard.training.own import Source, source
 from steelyard.training.rows import Rows
 from steelyard.weights import ClassCounts
 
-__all__ = ["Fitted", "Model", "TrainedModel", "backend", "fit", "fit_all", "get", "names", "resolve", "restore"]
+__all__ = [
+    "Fitted",
+    "Model",
+    "TrainedModel",
+    "backend",
+    "fit",
+    "fit_all",
+    "get",
+    "named",
+    "names",
+    "read",
+    "resolve",
+    "restore",
+]
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -66,13 +80,19 @@ class Model:
     name : str
     options : mapping
         Everything else is the model's default.
+    source : Source or None
+        Where a model of the user's own comes from.
     """
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    source: Source | None = None
 
     def __str__(self) -> str:
         return self.name
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "options": dict(self.options)}  # a view of a mapping cannot be sent to a process
 
 
 def _one_by_one(train: Callable[..., Fitted]) -> Callable[..., list[Fitted | Exception]]:
@@ -113,6 +133,21 @@ def _boosted(trees: type[boosted.BoostedTrees], options_of: Any) -> Callable[...
         return [g if isinstance(g, Exception) else Fitted(g[0], None, g[1]) for g in grown]
 
     return fit_trees
+
+
+def _own(
+    own: Source, X: Floats, y: Labels, points: Sequence[Point], n_classes: int, state: int, options: Any
+) -> list[Fitted | Exception]:
+    out: list[Fitted | Exception] = []
+    for point in points:
+        begun = time.perf_counter()
+        try:
+            trained, trouble = own.fit(X, y, point, n_classes, state, options)
+        except Exception as error:  # reported as skipped; the other strategies go on
+            out.append(error)
+        else:
+            out.append(Fitted(trained, trouble, time.perf_counter() - begun))
+    return out
 
 
 def _mlp(
@@ -205,6 +240,86 @@ def get(name: str, **options: Any) -> Model:
     return Model(name, MappingProxyType(dict(options)))
 
 
+def read(given: Any) -> list[Model]:
+    """Return the models that a user asks for, each in one of the ways to name it.
+
+    Parameters
+    ----------
+    given : one of these, or a sequence of them
+        A name of `names()`; (name, options); `Model`; "package.module:function", which is imported; a scikit-learn
+        classifier or its class; a function or class that builds a torch module or a Keras model from (n_features,
+        n_classes). The last three also as (name, it), (it, options) or (name, it, options), with the options epochs,
+        batch_size, learning_rate, weight_decay of networks.
+
+    Returns
+    -------
+    list of Model
+
+    Raises
+    ------
+    InputError
+        If one of them is none, or two have one name.
+
+    Examples
+    --------
+    >>> [str(m) for m in read(["linear", ("mlp", {"epochs": 5})])]
+    ['linear', 'mlp']
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> str(read(GaussianNB())[0]), str(read(("bayes", GaussianNB))[0])
+    ('GaussianNB', 'bayes')
+    """
+    one = not isinstance(given, list | tuple) or _is_one(given)
+    models = [_read(part) for part in ([given] if one else given)]
+    named = [m.name for m in models]
+    twice = sorted({name for name in named if named.count(name) > 1})
+    if twice or not models:
+        got = f"{twice[0]!r} twice" if twice else "none"
+        raise InputError(
+            "each model once, and at least one", got, "('name', model) gives it another." if twice else None
+        )
+    return models
+
+
+def _is_one(given: Sequence[Any]) -> bool:
+    """Whether a sequence is one model with its name or options, and not several models."""
+    if not isinstance(given, tuple) or len(given) not in (2, 3):
+        return False
+    first, second = given[:2]
+    if isinstance(given[-1], Mapping):
+        return True
+    named = isinstance(first, str) and ":" not in first and first not in _KINDS
+    return len(given) == 2 and named and not (isinstance(second, str) and ":" not in second)
+
+
+def _read(given: Any) -> Model:
+    if isinstance(given, Model):
+        return given if given.source is not None else get(given.name, **given.options)
+    parts = list(given) if isinstance(given, tuple) else [given]
+    options = parts.pop() if len(parts) > 1 and isinstance(parts[-1], Mapping) else {}
+    if len(parts) == 1 and isinstance(parts[0], str) and ":" not in parts[0]:
+        return get(parts[0], **options)
+    own = source(parts[-1])
+    return named(own, str(parts[0]) if len(parts) > 1 else own.name, options)
+
+
+def named(own: Source, name: str, options: Mapping[str, Any]) -> Model:
+    """Return a model of the user's own under a name.
+
+    Raises
+    ------
+    InputError
+        If it is the name of another model, or there is no such option.
+    """
+    if name in _KINDS:
+        raise InputError("a name of its own for a model", repr(name), f"'{name}' is a model of Steelyard's.")
+    for option in options:
+        if option not in recipe.OPTIONS:
+            listed = ", ".join(recipe.OPTIONS)
+            hint = did_you_mean(option, recipe.OPTIONS)
+            raise InputError(f"an option of a network ({listed})", repr(option), hint)
+    return Model(name, dict(options), own)
+
+
 def resolve(model: str | Model, strategy: Strategy, counts: ClassCounts) -> Point:
     """Return a strategy's point on these counts as a model can use it: only networks have a cosine head.
 
@@ -255,6 +370,8 @@ def fit_all(
         One per point; a strategy that cannot be trained leaves the others alone.
     """
     model = get(model) if isinstance(model, str) else model
+    if model.source is not None:
+        return _own(model.source, X, y, list(points), n_classes, state, model.options)
     given = [None] * len(points) if starts is None else list(starts)
     return _KINDS[model.name].fit(X, y, list(points), n_classes, state, given, model.options, threads)
 
@@ -292,7 +409,20 @@ def fit(
     return fitted
 
 
-def restore(name: str, facts: dict[str, Any], arrays: dict[str, Any]) -> TrainedModel:
-    """Return the trained model whose `state` was stored."""
-    trained: TrainedModel = _KINDS[get(name).name].trained.from_state(facts, arrays)
+def restore(model: str | Model, facts: dict[str, Any], arrays: dict[str, Any], trusted: Sequence[str]) -> TrainedModel:
+    """Return the trained model whose `state` was stored.
+
+    Parameters
+    ----------
+    model : str or Model
+        One of the user's own has its source.
+    facts, arrays : dict
+    trusted : sequence of str
+        Types outside scikit-learn's public ones that a stored scikit-learn classifier may hold.
+    """
+    model = get(model) if isinstance(model, str) else model
+    if model.source is not None:
+        trained: TrainedModel = model.source.restore(facts, arrays, trusted)
+    else:
+        trained = _KINDS[model.name].trained.from_state(facts, arrays)
     return trained

@@ -14,7 +14,7 @@ from steelyard.training import mlp
 from steelyard.training.batches import held_out, shuffled, steps_per_epoch
 from steelyard.weights import class_weight
 
-__all__ = ["drawing", "fit_points"]
+__all__ = ["drawing", "fit_points", "stream"]
 
 # one stream of random numbers per purpose, all from the seed of the fold: the strategies that are in or out of a
 # comparison change nothing for the others
@@ -24,6 +24,35 @@ _INITIAL, _ORDER, _DRAW, _HELD = 0, 1, 2, 3
 def drawing(state: int) -> np.random.Generator:
     """Return the generator of the rows that a sampler draws or makes: the same for every model of a fold."""
     return np.random.default_rng([state, _DRAW])
+
+
+def stream(
+    name: str | None, X: NDArray[Any], y: NDArray[np.int64], steps: int, batch: int, state: int
+) -> tuple[NDArray[np.int32], tuple[NDArray[Any], NDArray[Any]] | None]:
+    """Return the rows of each step under a sampler, and the rows that it makes, which are numbered after those of `X`.
+
+    Parameters
+    ----------
+    name : str or None
+        Of a sampler; None takes each row once a pass.
+    X : ndarray of shape (n, d)
+    y : int ndarray of shape (n,)
+    steps, batch : int
+    state : int
+        Seed of the fold.
+
+    Returns
+    -------
+    tuple of int32 ndarray of shape (steps, batch), and (rows, labels) or None
+    """
+    draw, order = drawing(state), np.random.default_rng([state, _ORDER])
+    if name == sampling.BATCHES:
+        return sampling.balanced_batches(y, steps, batch, order), None
+    if name == sampling.SYNTHETIC:
+        made = sampling.smote(X, y, draw)
+        return shuffled(np.arange(len(y) + len(made[1])), steps, batch, order), made
+    rows = np.arange(len(y)) if name is None else sampling.rows(name, y, draw)
+    return shuffled(rows, steps, batch, order), None
 
 
 def fit_points(
@@ -52,16 +81,9 @@ def fit_points(
     streams: dict[str | None, Any] = {}
     failed: dict[str | None, Exception] = {}
     for name in dict.fromkeys(p.sampler for p in points):
-        draw, order = drawing(state), np.random.default_rng([state, _ORDER])
         try:
-            if name == sampling.BATCHES:
-                streams[name] = sampling.balanced_batches(y, steps, batch, order)
-            elif name == sampling.SYNTHETIC:
-                made = sampling.smote(X, y, draw)
-                streams[name] = shuffled(np.arange(len(y) + len(made[1])), steps, batch, order)
-            else:
-                rows = np.arange(len(y)) if name is None else sampling.rows(name, y, draw)
-                streams[name] = shuffled(rows, steps, batch, order)
+            streams[name], own = stream(name, X, y, steps, batch, state)
+            made = own or made
         except ValueError as error:
             failed[name] = error
     table, labels = (X, y) if made is None else (np.concatenate([X, made[0]]), np.concatenate([y, made[1]]))

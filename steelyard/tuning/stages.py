@@ -185,7 +185,7 @@ class Procedure:
         self.trouble = facts["trouble"]
         if facts["start"] is not None:
             state = {name.removeprefix("start."): a for name, a in arrays.items() if name.startswith("start.")}
-            self.trainer.start = Fitted(training.restore(self.trainer.model.name, dict(facts["start"]), state))
+            self.trainer.start = Fitted(training.restore(self.trainer.model.name, dict(facts["start"]), state, ()))
         self.best["plain"] = Best(PLAIN, None, facts["value"], test)
         for stage, rule in facts["rules"].items():
             self.best[stage] = Best(PLAIN, decisions.from_dict(rule), facts["value"], test)

@@ -4,7 +4,7 @@ import os
 import numpy as np
 import pytest
 
-from steelyard.comparison.results import Result, check_folder, load, plain, write_text
+from steelyard.comparison.results import Result, load, plain, write_text
 from steelyard.errors import InputError
 
 
@@ -31,17 +31,6 @@ def test_files_are_as_readable_as_any(tmp_path):
     (tmp_path / "other").write_text("")
     written = write_text(tmp_path / "results.json", "text")
     assert written.stat().st_mode == (tmp_path / "other").stat().st_mode
-
-
-def test_a_folder_in_use_is_refused_before_work_begins(tmp_path):
-    check_folder(tmp_path)
-    check_folder(tmp_path / "new")
-    (tmp_path / "results.json").write_text("finished work")
-    with pytest.raises(InputError, match=r"which holds files. Hint: .*--force"):
-        check_folder(tmp_path)
-    check_folder(tmp_path, force=True)
-    with pytest.raises(InputError, match="which is a file"):
-        check_folder(tmp_path / "results.json")
 
 
 @pytest.mark.parametrize(

@@ -295,3 +295,93 @@ def test_another_version_of_the_format_is_told(stored):
     signed(stored)
     with pytest.raises(InputError, match=f"schema_version 1 in .*; got 2. Hint: this is Steelyard {sy.__version__}"):
         sy.load(stored)
+
+
+# --- numbers from strangers ---------------------------------------------------------------------------------------
+
+
+def _tensors(header, data=b""):
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + data
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (2**63).to_bytes(8, "little") + b"{}",  # a header larger than any file
+        (2**40).to_bytes(8, "little") + b"{" * 64,
+        b"",
+        b"\x00" * 8,
+        _tensors({"weights": {"dtype": "F64", "shape": [2**40, 2**20], "data_offsets": [0, 2**60]}}),
+        _tensors({"weights": {"dtype": "F64", "shape": [1, 1], "data_offsets": [0, 8]}}),  # and no data
+        _tensors({"weights": {"dtype": "O", "shape": [1], "data_offsets": [0, 8]}}, b"\x00" * 8),
+        _tensors({"weights": {"dtype": "F64", "shape": [-1], "data_offsets": [0, 8]}}, b"\x00" * 8),
+        _tensors({"../../weights": {"dtype": "F64", "shape": [1], "data_offsets": [0, 8]}}, b"\x00" * 8),
+        _tensors(
+            {
+                "weights": {"dtype": "F64", "shape": [3, 2], "data_offsets": [0, 48]},
+                "bias": {"dtype": "F64", "shape": [2], "data_offsets": [48, 64]},
+            },
+            b"\x00" * 64,
+        ),
+    ],
+    ids=[
+        "huge header",
+        "long header",
+        "empty",
+        "no header",
+        "huge",
+        "cut",
+        "objects",
+        "negative",
+        "path",
+        "other shape",
+    ],
+)
+def test_arrays_that_a_stranger_made_are_refused(stored, data):
+    (stored / "arrays.safetensors").write_bytes(data)
+    signed(stored)
+    with pytest.raises(InputError, match="an undamaged model in"):
+        sy.load(stored)
+
+
+@pytest.mark.parametrize("names", ["../../etc/passwd", "/etc/passwd", "trees.txt/../../x", "model.json\x00", "evil.py"])
+def test_no_file_is_read_that_is_no_part_of_a_model(stored, names):
+    with (stored / "SHA256SUMS").open("a") as file:
+        file.write(f"{'0' * 64}  {names}\n")
+    with pytest.raises(InputError, match="does not name its files"):
+        sy.load(stored)
+
+
+@pytest.mark.parametrize("framework", ["os", "../own_torch", "__import__('os')", 1, ["torch"]])
+def test_a_framework_is_one_of_three(stored, framework):
+    content = json.loads((stored / "model.json").read_text())
+    content["model"]["facts"] = {"framework": framework, "factory": "os:system", "n_features": 1, "n_classes": 2}
+    (stored / "model.json").write_text(json.dumps(content))
+    signed(stored)
+    with pytest.raises(InputError, match="an undamaged model in"):
+        sy.load(stored)
+
+
+def test_trees_that_crash_lightgbm_are_refused(mixed, tmp_path):
+    folder = save(Classifier("lightgbm", model_options={"n_estimators": 3}).fit(*mixed), tmp_path / "model")
+    text = (folder / "trees.txt").read_text()
+    start = text.index("left_child=") + len("left_child=")
+    (folder / "trees.txt").write_text(text[:start] + "0" + text[text.index(" ", start) :])  # round in a circle
+    signed(folder)
+    with pytest.raises(InputError, match="an undamaged model in"):
+        sy.load(folder)
+
+
+def test_the_columns_that_differ_are_named(mixed, stored):
+    frame, _ = mixed
+    model = sy.load(stored)
+    expected = model.predict_proba(frame)
+    np.testing.assert_array_equal(model.predict_proba(frame[list(frame)[::-1]].assign(more=1)), expected)
+    name = model.final_.columns.numbers[0].name
+    with pytest.raises(InputError, match=f"none called '{name}'"):
+        model.predict(frame.drop(columns=name))
+    with pytest.raises(InputError, match=f"a number in every row of column '{name}'.*got 'many' in row 0"):
+        model.predict(frame.assign(**{name: "many"}))
+    with pytest.raises(InputError, match=f"a number in every row of column '{name}'"):
+        model.predict(frame.assign(**{name: [[1.0]] * len(frame)}))
