@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.errors import InputError, did_you_mean
+from steelyard.metrics import calibration as _calibration
 from steelyard.metrics import confusion as _confusion
 from steelyard.metrics import probability as _probability
 from steelyard.metrics import ranking as _ranking
@@ -48,6 +49,10 @@ class Metric:
         What expected_cost counts with.
     ratio_of : int or None
         The class whose F1 it is, where there are more than two.
+    ideal : float or None
+        The value that is best, where neither more nor less is: 1 for a calibration slope.
+    at_rows_ : callable or None
+        Positions of rows → the metric of these rows, where rows differ in more than truth and prediction.
     """
 
     name: str
@@ -61,6 +66,18 @@ class Metric:
     floor: tuple[str, int, float] | None = None
     cost_matrix: Floats | None = field(default=None, compare=False)
     ratio_of: int | None = None
+    ideal: float | None = None
+    at_rows_: Callable[[NDArray[np.intp]], Metric] | None = field(default=None, compare=False)
+
+    def at_rows(self, rows: NDArray[np.intp]) -> Metric:
+        """Return the metric of some rows of the table, by their positions: the same, unless rows have their own costs."""
+        return self if self.at_rows_ is None else self.at_rows_(rows)
+
+    def improves(self, difference: float, baseline: float) -> bool:
+        """Say whether a difference from the value of a baseline is for the better."""
+        if self.ideal is not None:
+            return abs(baseline + difference - self.ideal) < abs(baseline - self.ideal)
+        return (difference > 0) == self.greater_is_better
 
     def prepare(self, y: Ints, proba: Floats, predicted: Ints) -> OfWeights:
         """Do what does not depend on row weights once; return the metric as a function of the weights.
@@ -105,6 +122,24 @@ def _probabilistic(name: str, rows: Callable[[Floats, Ints], Floats], explanatio
     return Metric(name, "probability", explanation, (lowest, 0.0), prepare)
 
 
+def _of_parts(name: str, which: Sequence[int], part: str, explanation: str, **more: Any) -> Metric:
+    """Sum over `which` of a part of the Brier score; for two classes that is the positive one alone."""
+
+    def prepare(y: Ints, proba: Floats, _: Ints) -> OfWeights:
+        binned = [(_calibration.Binned.of(proba[:, k]), y == k) for k in which]
+        return lambda weight: float(sum(getattr(b.parts(hit, weight), part) for b, hit in binned))
+
+    most = float(min(len(which), 2))
+    return Metric(name, "probability", explanation, (-most, most), prepare, **more)
+
+
+def _line(name: str, value: Callable[[Floats, Ints, Floats | None], float], ideal: float, explanation: str) -> Metric:
+    def prepare(y: Ints, proba: Floats, _: Ints) -> OfWeights:
+        return lambda weight: value(proba, y, weight)
+
+    return Metric(name, "probability", explanation, (-np.inf, np.inf), prepare, ideal=ideal)
+
+
 _OF_CLASS = re.compile(r"(recall|precision|f1)_(.+)")
 _AT = re.compile(r"(precision|recall)(?:_(?P<label>.+))?@(precision|recall)>=(?P<level>[0-9.]+)")
 _PLAIN = (
@@ -117,8 +152,12 @@ _PLAIN = (
     "worst_recall",
     "neg_log_loss",
     "neg_brier_score",
+    "brier_reliability",
+    "brier_resolution",
 )
+_LINE = ("calibration_slope", "calibration_intercept")  # the intercept is of two classes
 _PATTERNS = (
+    "brier_uncertainty",
     "f1",
     "f1_<class>",
     "precision_<class>",
@@ -137,12 +176,13 @@ def names() -> tuple[str, ...]:
     >>> names()[:3]
     ('average_precision', 'roc_auc', 'balanced_accuracy')
     """
-    return _PLAIN + _PATTERNS
+    return _PLAIN + _LINE + _PATTERNS
 
 
 def standard_names(classes: Sequence[Hashable]) -> tuple[str, ...]:
-    """Return the metrics that every comparison reports: the plain ones and the recall of each class."""
-    return _PLAIN + tuple(f"recall_{label}" for label in classes)
+    """Return the metrics that every comparison reports: the plain ones, the recalibrating line, and every recall."""
+    line = {0: (), 2: _LINE}.get(len(classes), _LINE[:1])
+    return _PLAIN + line + tuple(f"recall_{label}" for label in classes)
 
 
 def get(
@@ -158,8 +198,9 @@ def get(
     ----------
     name : str
         scikit-learn's name where it has one: average_precision, roc_auc, balanced_accuracy, f1_macro,
-        matthews_corrcoef, neg_log_loss, neg_brier_score, f1 (two classes: of the positive one). Ours: g_mean,
-        worst_recall, recall_<class>, precision_<class>, f1_<class>, expected_cost (lower is better),
+        matthews_corrcoef, neg_log_loss, neg_brier_score, f1 (two classes: of the positive one). Ours:
+        brier_reliability (lower is better), brier_resolution and brier_uncertainty (the Brier score is the first less
+        the second plus the third), calibration_slope, calibration_intercept (two classes), g_mean, worst_recall, recall_<class>, precision_<class>, f1_<class>, expected_cost (lower is better),
         precision@recall>=x, recall@precision>=x.
         With more than two classes, average_precision and roc_auc are means over one class against
         the rest, and the last two name their class: "precision_<class>@recall>=x".
@@ -207,7 +248,11 @@ def get(
         return _at_level(name, at, labels, rank)
     if name == "expected_cost":
         return _expected_cost(n, cost_matrix)
-    hint = did_you_mean(name, _PLAIN + tuple(f"recall_{label}" for label in labels))
+    if name == "calibration_intercept":
+        raise InputError(
+            f"two classes for `{name}`", str(n), "calibration_slope has one number for any number of them."
+        )
+    hint = did_you_mean(name, _PLAIN + _LINE + tuple(f"recall_{label}" for label in labels))
     raise InputError(f"a metric, one of {', '.join(names())}", repr(name), hint)
 
 
@@ -241,6 +286,26 @@ def _plain(name: str, n: int, rank: list[int], priors: Floats | None) -> Metric 
         case "neg_brier_score":
             text = "Minus the mean squared error of the probabilities; 0 is perfect."
             return _probabilistic(name, _probability.brier_score, text, -1.0 if n == 2 else -2.0)
+        case "brier_reliability":
+            text = "Squared distance of probabilities from the shares that came true, freed of chance; 0 is perfect."
+            return _of_parts(name, rank, "reliability", text, greater_is_better=False)
+        case "brier_resolution":
+            text = "How far the probabilities tell rows apart: what they take off the Brier score of the class shares."
+            return _of_parts(name, rank, "resolution", text)
+        case "brier_uncertainty":
+            text = "Brier score of the class shares: the same for every model."
+            return _of_parts(name, rank, "uncertainty", text, greater_is_better=False)
+        case "calibration_slope":
+            text = (
+                "Slope of logistic recalibration: 1 is right, below 1 probabilities are too extreme, above too timid."
+            )
+            return _line(name, lambda p, y, w: _calibration.recalibrate(p, y, w).slope, 1.0, text)
+        case "calibration_intercept" if n == 2:
+            k = rank[0]
+            text = (
+                "Log odds by which the positive class is stated too rarely (above 0) or too often (below); 0 is right."
+            )
+            return _line(name, lambda p, y, w: _calibration.calibration_intercept(p[:, k], y == k, w), 0.0, text)
     return None
 
 
