@@ -43,8 +43,17 @@ def compare(
     ] = None,
     costs: Annotated[
         Path | None,
-        typer.Option(help="What mistakes cost: CSV (rows truth, columns label) or YAML (truth: label: cost)."),
+        typer.Option(
+            help="What mistakes cost: CSV (rows truth, columns label) or YAML (truth: label: cost). "
+            "A cell is a number, or the name of a column with the cost for each row."
+        ),
     ] = None,
+    cost_features: Annotated[
+        bool,
+        typer.Option(
+            "--cost-features", help="Columns that costs stand in are features too: known before the outcome is."
+        ),
+    ] = False,
     strategies: Annotated[
         str | None,
         typer.Option(help="Names with commas between, or 'all'; see `steelyard strategies`."),
@@ -74,7 +83,7 @@ def compare(
 
     folder = out if out is not None else Path("runs") / data.name.split(".")[0]
     check_folder(folder, force, resume)
-    dataset = from_file(data, target, positive)
+    dataset = from_file(data, target, positive, costs, cost_features)
     asked = settings(
         dataset.target,
         strategies if strategies in (None, "all") else [s.strip() for s in strategies.split(",")],
@@ -85,7 +94,7 @@ def compare(
         seed,
         decisions,
         names={"data": data.name, "target": target},
-        costs=costs,
+        costs=dataset.costs,
     )
     with _progress() as bar:
         task = bar.add_task("reading", total=None)
@@ -137,10 +146,15 @@ def _table(content: dict[str, Any], model: str) -> Table:
     from steelyard.report.words import number
 
     settings = content["settings"]
+    floor = content.get("floor")
     columns = [(settings["metric"], "default")]
-    if settings["decision_metric"] != settings["metric"]:
+    if settings["decision_metric"] != settings["metric"] and floor is None:
         columns.append((settings["decision_metric"], "default"))
     columns.append((settings["decision_metric"], "tuned"))
+    kept = {}
+    if floor is not None:
+        columns.append((f"{floor['quantity']}_{floor['class']}", "tuned"))
+        kept = {r["strategy"]: f"kept in {r['kept']} of {r['folds']}" for r in floor["kept"] if r["model"] == model}
     rows = {(r["strategy"], r["metric"], r["decision"]): r for r in content["summary"] if r["model"] == model}
     columns = [c for c in columns if ("none", *c) in rows]
     longest = max(map(len, settings["strategies"]))
@@ -148,14 +162,26 @@ def _table(content: dict[str, Any], model: str) -> Table:
     table = Table(names, title=f"{escape(settings['data'])}, {model}: mean over folds, 95 % interval, verdict")
     for metric, decision in columns:
         tuned = "\n(tuned decision)" if decision == "tuned" else ""
-        lower = "\n(lower is better)" if metric == "expected_cost" else ""
-        table.add_column(escape(metric) + tuned + lower)
+        about = content["metrics"][metric]
+        lower = "\n(lower is better)" if about["greater_is_better"] is False else ""
+        chance = "" if about["chance"] is None else f"\n(chance {number(about['chance'])})"
+        best = "\n(best threshold)" if floor is not None and metric == settings["metric"] else ""
+        table.add_column(escape(metric) + tuned + lower + chance + best, overflow="fold")
+    if floor is not None:
+        table.columns[-1].header = f"{table.columns[-1].header}\n(floor {floor['level']:g})"
     for name in settings["strategies"]:
         found = [rows.get((name, *c)) for c in columns]
         if found[0] is None:  # skipped
             continue
         cells = []
-        for row in filter(None, found):
+        for column, row in zip(columns, found, strict=True):
+            if row is None:
+                continue
+            if kept and column == columns[-1]:
+                cells.append(
+                    f"{number(row['mean'])} [dim]{number(row['ci_low'])}–{number(row['ci_high'])}[/]\n{kept[name]}"
+                )
+                continue
             color = _COLORS.get(row["verdict"], "dim")
             interval = f"{number(row['ci_low'])}–{number(row['ci_high'])}"
             cells.append(f"{number(row['mean'])} [dim]{interval}[/]\n[{color}]{row['verdict']}[/]")

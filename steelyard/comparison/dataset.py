@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ import numpy as np
 from steelyard.comparison.columns import Features, arrow_table, features
 from steelyard.comparison.files import read_table
 from steelyard.comparison.target import Target, read_target
+from steelyard.decisions.cost_files import as_costs
+from steelyard.decisions.row_costs import RowCosts
+from steelyard.decisions.stated_costs import Costs
 from steelyard.errors import InputError, did_you_mean
 
 __all__ = ["Dataset", "from_file", "from_memory"]
@@ -29,10 +32,13 @@ class Dataset:
     ----------
     features : Features
     target : Target
+    costs : Costs, RowCosts or None
+        What mistakes cost; the costs of each row, where they stand in columns of the table.
     """
 
     features: Features
     target: Target
+    costs: Costs | RowCosts | None = None
 
     @property
     def rows(self) -> int:
@@ -64,6 +70,9 @@ class Dataset:
             digest.update(column.tobytes() if column.dtype == np.float64 else "\0".join(column.tolist()).encode())
         digest.update(repr(self.target.counts.classes).encode())
         digest.update(self.target.y.astype("<i8").tobytes())
+        if isinstance(self.costs, RowCosts):
+            for name, values in self.costs.values.items():
+                digest.update(f"\0cost {name}\0".encode() + values.tobytes())
         return digest.hexdigest()
 
     def describe(self) -> dict[str, Any]:
@@ -77,7 +86,9 @@ class Dataset:
         }
 
 
-def from_file(path: str | Path, target: str, positive: Any = None) -> Dataset:
+def from_file(
+    path: str | Path, target: str, positive: Any = None, costs: Any = None, cost_features: bool = False
+) -> Dataset:
     """Read a file and take one of its columns as the target.
 
     Parameters
@@ -88,6 +99,8 @@ def from_file(path: str | Path, target: str, positive: Any = None) -> Dataset:
         Name of the column of labels.
     positive : label or its text, optional
         The positive class of two; default the rarer one.
+    costs, cost_features
+        See `from_memory`.
 
     Returns
     -------
@@ -106,8 +119,27 @@ def from_file(path: str | Path, target: str, positive: Any = None) -> Dataset:
         raise InputError(f"a target among the columns of '{path}'", repr(target), hint or f"it has {listed}.")
     _refuse_repeated(names, target)
     labels = table.column(target)
-    rest = table.drop_columns([target])
-    return Dataset(features(rest), read_target(labels, target, positive))
+    return _dataset(table.drop_columns([target]), labels, target, positive, costs, cost_features)
+
+
+def _dataset(table: Any, labels: Any, name: str, positive: Any, costs: Any, cost_features: bool) -> Dataset:
+    if costs is None:
+        return Dataset(features(table), read_target(labels, name, positive))
+    target = read_target(labels, name, positive)
+    stated = as_costs(costs, target.counts.classes)
+    if not stated.columns:
+        return Dataset(features(table), target, stated)
+    of_rows = RowCosts.of(stated, table)
+    if cost_features:
+        return Dataset(features(table), target, of_rows)
+    found = features(table.drop_columns(list(of_rows.values)))
+    notes = tuple(
+        f"column '{name}' says what mistakes cost, and is no feature: it is only right as one if it is known before "
+        "the outcome (--cost-features, cost_features=True)"
+        for name in of_rows.values
+    )
+    given = tuple(table.column_names)
+    return Dataset(replace(found, given=given, warnings=(*found.warnings, *notes)), target, of_rows)
 
 
 def _refuse_repeated(names: Sequence[str], target: str) -> None:
@@ -115,7 +147,7 @@ def _refuse_repeated(names: Sequence[str], target: str) -> None:
         raise InputError("different column names", f"'{target}' more than once", "rename one of them.")
 
 
-def from_memory(X: Any, y: Any, positive: Any = None) -> Dataset:
+def from_memory(X: Any, y: Any, positive: Any = None, costs: Any = None, cost_features: bool = False) -> Dataset:
     """Take a table in memory and its labels.
 
     Parameters
@@ -124,6 +156,10 @@ def from_memory(X: Any, y: Any, positive: Any = None) -> Dataset:
     y : list, ndarray, pandas, polars or Arrow column of n labels
     positive : label, optional
         The positive class of two; default the rarer one.
+    costs : array-like of shape (C, C), mapping, `Costs` or path, optional
+        What mistakes cost. Cells that are texts name columns of the table: each row has its own costs.
+    cost_features : bool
+        Whether these columns are features too. Default False: what is known only after the outcome would tell it.
 
     Returns
     -------
@@ -137,4 +173,4 @@ def from_memory(X: Any, y: Any, positive: Any = None) -> Dataset:
     table = arrow_table(X)
     if len(y) != table.num_rows:
         raise InputError(f"one label for each of the {table.num_rows} rows", f"{len(y)} labels")
-    return Dataset(features(table), read_target(y, "y", positive))
+    return _dataset(table, y, "y", positive, costs, cost_features)

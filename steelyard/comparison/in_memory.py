@@ -29,6 +29,7 @@ def compare(
     positive: Any = None,
     resume: bool = False,
     costs: Any = None,
+    cost_features: bool = False,
 ) -> Result:
     """Say which strategy helps on these data, and how sure that is.
 
@@ -51,8 +52,9 @@ def compare(
         "lightgbm". Options: ``("mlp", {"hidden": (64, 64), "epochs": 10})``.
     metric : str, optional
         What to rank by; default expected_cost (lower is better) with `costs`, else average_precision for two classes,
-        balanced_accuracy for more. Tuned decisions are best for it if it depends on a decision; else for
-        expected_cost with `costs`, and for balanced accuracy without.
+        balanced_accuracy for more. Tuned decisions are best for it if it depends on a decision, and keep its floor
+        if it has one ("precision@recall>=0.95"), with confidence 0.9 where the rows are enough to promise that; else
+        they are best for expected_cost with `costs`, and for balanced accuracy without.
     cv, repeats : int
         Folds and repeats; default 5 and 3.
     random_state : int
@@ -68,7 +70,12 @@ def compare(
         Go on with the journal in `out`, if there is one. Default False.
     costs : array-like of shape (C, C), mapping, `Costs` or path, optional
         What mistakes cost: a matrix [truth, label] in the order of the sorted classes, truth → label → cost by name, or
-        a file (`sy.decisions.read_costs`). The same for every row.
+        a file (`sy.decisions.read_costs`). A cell that is a text names a column of the table: each row then has its own
+        costs, and a tuned decision is the label of least expected cost under these, on probabilities recalibrated in
+        the inner folds; a default one knows no costs, as ever. `.model` asks new rows for these columns.
+    cost_features : bool
+        Whether columns that costs stand in are features too. Default False: what is known only after the outcome would
+        tell it.
 
     Returns
     -------
@@ -93,8 +100,10 @@ def compare(
     """
     if out is not None:
         check_folder(out, resume=resume)
-    dataset = from_memory(X, y, positive)
-    asked = settings(dataset.target, strategies, model, metric, cv, repeats, random_state, decisions, costs=costs)
+    dataset = from_memory(X, y, positive, costs, cost_features)
+    asked = settings(
+        dataset.target, strategies, model, metric, cv, repeats, random_state, decisions, costs=dataset.costs
+    )
     result = run(dataset, asked, folder=out)
     if out is not None:
         result.save(out)

@@ -85,10 +85,9 @@ def predict_file(
     InputError
         If the file cannot be read, lacks a column, or holds what a column cannot.
     """
-    columns = model.final_.columns
     done = 0
     with _writer(out, model, column_names(model, proba)) as write:
-        for table in read_batches(data, columns.types()):
+        for table in read_batches(data, model.column_types()):
             labels, probabilities = model.labels_and_proba(table)
             write(labels, probabilities if proba else None)
             done += table.num_rows

@@ -16,7 +16,7 @@ from steelyard.comparison.fold_scores import Failure, PreparedFold, Scores, scor
 from steelyard.comparison.folds import Split, outer_splits
 from steelyard.comparison.journal import FILE, Journal
 from steelyard.comparison.results import SCHEMA_VERSION, Result
-from steelyard.comparison.scoring import fold_metrics, out_of_fold, scored_metrics
+from steelyard.comparison.scoring import floor_kept, fold_metrics, out_of_fold, scored_metrics, too_few_for_floor
 from steelyard.comparison.settings import BASELINE, Settings
 from steelyard.comparison.summary import best_of, summarise
 from steelyard.comparison.views import views
@@ -206,6 +206,8 @@ def _result(
         summary += summarise(model.name, values, names, wanted, settings)
     primary = next(m for m in wanted if m.name == settings.metric)
     best = best_of(summary, stored, primary, dataset, settings)
+    if primary.floor is not None and settings.tuned and best["strategy"] is not None:
+        best["decision"] = "tuned"  # the one that keeps the floor
     content = {
         "schema_version": SCHEMA_VERSION,
         "steelyard_version": steelyard.__version__,
@@ -214,7 +216,15 @@ def _result(
         "runs": _runs(scores, measured),
         "summary": summary,
         "best": best,
-        "warnings": [*dataset.warnings, *untuned, *_few_rows(dataset, settings), *_troubles(scores, settings)],
+        "floor": floor_kept(scores, measured, dataset, settings),
+        "metrics": {m.name: m.describe() for m in wanted},
+        "warnings": [
+            *dataset.warnings,
+            *untuned,
+            *too_few_for_floor(scores, dataset, settings),
+            *_few_rows(dataset, settings),
+            *_troubles(scores, settings),
+        ],
         "skipped": [
             {"model": model, "strategy": strategy, "reason": reason} for (model, strategy), reason in skipped.items()
         ],

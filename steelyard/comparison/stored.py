@@ -27,6 +27,7 @@ from steelyard import decisions, losses, training
 from steelyard.comparison.classifier import Classifier, trained
 from steelyard.comparison.final import Final
 from steelyard.comparison.new_rows import Columns
+from steelyard.decisions.row_costs import RowMinCost
 from steelyard.decisions.stated_costs import Costs
 from steelyard.errors import InputError, MissingDependencyError, one_of
 from steelyard.strategies import Point
@@ -123,7 +124,7 @@ def _content(model: Classifier) -> dict[str, bytes]:
         "counts": final.counts.counts.tolist(),
         "positive": final.positive,
         "floats": final.floats,
-        "costs": None if final.costs is None else final.costs.matrix.tolist(),
+        "costs": None if final.costs is None else [list(row) for row in final.costs.cells],
         "target_prior": None if priors is None else priors.tolist(),
         "point": _point_as_json(final.point),
         "rule": None if final.rule is None else final.rule.to_dict(),
@@ -271,7 +272,7 @@ def _restored(content: Mapping[str, Any], files: Mapping[str, bytes]) -> Classif
         positive=content["positive"],
         floats=bool(content["floats"]),
         trouble=content["trouble"],
-        costs=None if content.get("costs") is None else Costs.from_matrix(content["costs"], classes),
+        costs=None if content.get("costs") is None else _costs(content["costs"], classes),
     )
     prior = content["target_prior"]
     shares = None if prior is None else dict(zip(classes, prior, strict=True))
@@ -285,9 +286,20 @@ def _restored(content: Mapping[str, Any], files: Mapping[str, bytes]) -> Classif
 
 def _try(classifier: Classifier) -> None:
     """Predict one row, so that parts that do not fit together are found now and not in the middle of a file."""
-    proba = classifier.predict_proba({name: [None] for name in classifier.final_.columns.needed})
+    final: Final = classifier.final_
+    row: dict[str, Any] = {name: [None] for name in final.columns.needed}
+    if isinstance(final.rule, RowMinCost):  # labels depend on costs that this row has none of
+        if not final.cost_columns or len(final.rule.offsets) != final.counts.n_classes:
+            raise InputError("costs in columns, and an offset for each class", "a rule that does not fit them")
+        proba = classifier.predict_proba(row)
+    else:
+        proba = classifier.labels_and_proba(row)[1]
     if proba.shape != (1, classifier.counts_.n_classes):
         raise InputError(f"probabilities of {classifier.counts_.n_classes} classes", f"shape {proba.shape}")
+
+
+def _costs(cells: Any, classes: tuple[Any, ...]) -> Costs:
+    return Costs(classes, tuple(tuple(c if isinstance(c, str) else float(c) for c in row) for row in cells))
 
 
 def _listed(options: Mapping[str, Any]) -> dict[str, Any]:

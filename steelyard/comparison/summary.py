@@ -53,7 +53,7 @@ def summarise(
                 rows.append(
                     {"model": model, "strategy": s, "decision": decision, "metric": metric.name}
                     | _bounded(mean, metric)
-                    | _compared(s, differences[s], adjusted, metric)
+                    | _compared(s, differences[s], mean.mean - differences[s].mean, adjusted, metric)
                 )
     return rows
 
@@ -68,15 +68,18 @@ def _bounded(mean: Estimate, metric: Metric) -> dict[str, float]:
     }
 
 
-def _compared(strategy: str, difference: Estimate, adjusted: Mapping[str, float], metric: Metric) -> dict[str, Any]:
+def _compared(
+    strategy: str, difference: Estimate, base: float, adjusted: Mapping[str, float], metric: Metric
+) -> dict[str, Any]:
     if strategy == BASELINE:
         return {"difference": None, "p_adjusted": None, "verdict": "baseline"}
     p = float(adjusted[strategy])
+    up = difference.mean > 0
     told_apart = abs(difference.mean) >= _RESOLUTION * _unit(metric)
     return {
         "difference": difference.mean,
         "p_adjusted": p,
-        "verdict": verdict(difference.mean, p if told_apart else 1.0, metric.greater_is_better),
+        "verdict": verdict(difference.mean, p if told_apart else 1.0, metric.improves(difference.mean, base) == up),
     }
 
 

@@ -76,14 +76,15 @@ class Binned:
         """Return sums over the groups that have rows; the first of `values` is the weight of each row."""
         if not len(self.p):
             return [np.zeros(0) for _ in values]
-        first, *_ = runs = [np.add.reduceat(v, self.starts) for v in values]
+        runs: list[Floats] = [np.asarray(np.add.reduceat(v, self.starts), np.float64) for v in values]
+        first = runs[0]
         level = self.p[self.starts]
         spread = first * level * (1.0 - level)
         reached = np.cumsum(spread)
         bins = int(np.clip(reached[-1] / _PER_BIN, 1, _MOST_BINS))
         middle = (reached - spread / 2.0) / reached[-1] if reached[-1] > 0.0 else np.zeros(len(level))
         group = np.minimum((middle * bins).astype(np.intp), bins - 1)
-        sums = [np.bincount(group, weights=r, minlength=bins) for r in runs]
+        sums: list[Floats] = [np.bincount(group, weights=r, minlength=bins).astype(np.float64) for r in runs]
         return [s[sums[0] > 0.0] for s in sums]
 
     def parts(self, hit: NDArray[np.bool_], sample_weight: Floats | None = None) -> BrierParts:
@@ -115,9 +116,9 @@ def brier_parts(p: Floats, hit: NDArray[np.bool_], sample_weight: Floats | None 
               \text{RES} = \text{REL} + \text{UNC} - \frac1n \sum_i d_i^2
 
     :math:`s_g^2` being the variance of the gaps in a group: :math:`\bar d_g^2` alone, Murphy's term, is too large by
-    :math:`s_g^2 / n_g` on average. RES is Murphy's :math:`\sum_g \frac{n_g}{n} (\bar o_g - \bar o)^2`, freed of the same
-    bias, and what varies inside the groups (the variance of the probabilities, less twice their covariance with the
-    outcome): the sum is the Brier score to the last bits whatever the groups.
+    :math:`s_g^2 / n_g` on average. RES is Murphy's :math:`\sum_g \frac{n_g}{n} (\bar o_g - \bar o)^2`, freed of the
+    same bias, and what varies inside the groups (the variance of the probabilities, less twice their covariance with
+    the outcome): the sum is the Brier score to the last bits whatever the groups.
 
     Parameters
     ----------

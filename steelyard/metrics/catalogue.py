@@ -70,8 +70,18 @@ class Metric:
     at_rows_: Callable[[NDArray[np.intp]], Metric] | None = field(default=None, compare=False)
 
     def at_rows(self, rows: NDArray[np.intp]) -> Metric:
-        """Return the metric of some rows of the table, by their positions: the same, unless rows have their own costs."""
+        """Return the metric of some rows of the table: the same, unless each row has its own costs."""
         return self if self.at_rows_ is None else self.at_rows_(rows)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a reader of its values has to know, as JSON data."""
+        return {
+            "kind": self.kind,
+            "explanation": self.explanation,
+            "chance": self.chance,
+            "greater_is_better": None if self.ideal is not None else self.greater_is_better,
+            "ideal": self.ideal,
+        }
 
     def improves(self, difference: float, baseline: float) -> bool:
         """Say whether a difference from the value of a baseline is for the better."""
@@ -198,10 +208,11 @@ def get(
     ----------
     name : str
         scikit-learn's name where it has one: average_precision, roc_auc, balanced_accuracy, f1_macro,
-        matthews_corrcoef, neg_log_loss, neg_brier_score, f1 (two classes: of the positive one). Ours:
-        brier_reliability (lower is better), brier_resolution and brier_uncertainty (the Brier score is the first less
-        the second plus the third), calibration_slope, calibration_intercept (two classes), g_mean, worst_recall, recall_<class>, precision_<class>, f1_<class>, expected_cost (lower is better),
-        precision@recall>=x, recall@precision>=x.
+        matthews_corrcoef, neg_log_loss, neg_brier_score, f1 (two classes: of the positive one). Ours: g_mean,
+        worst_recall, recall_<class>, precision_<class>, f1_<class>, expected_cost (lower is better),
+        precision@recall>=x, recall@precision>=x; brier_reliability (lower is better), brier_resolution and
+        brier_uncertainty, of which the Brier score is the first less the second plus the third; calibration_slope
+        (best at 1) and, for two classes, calibration_intercept (best at 0).
         With more than two classes, average_precision and roc_auc are means over one class against
         the rest, and the last two name their class: "precision_<class>@recall>=x".
     classes : sequence
@@ -241,7 +252,7 @@ def get(
         return _of_class("f1", "f1", rank[0], labels)
     of_class = _OF_CLASS.fullmatch(name)
     misspelt = of_class is not None and of_class[2] not in labels and did_you_mean(name, ["f1_macro"])
-    if of_class is not None and "@" not in name and not misspelt:
+    if of_class is not None and (of_class[2] in labels or "@" not in name) and not misspelt:
         return _of_class(name, of_class[1], _class_index(name, of_class[2], labels), labels)
     at = _AT.fullmatch(name)
     if at is not None and at[1] != at[3]:
@@ -297,14 +308,12 @@ def _plain(name: str, n: int, rank: list[int], priors: Floats | None) -> Metric 
             return _of_parts(name, rank, "uncertainty", text, greater_is_better=False)
         case "calibration_slope":
             text = (
-                "Slope of logistic recalibration: 1 is right, below 1 probabilities are too extreme, above too timid."
+                "Slope of logistic recalibration: 1 is right; below 1 probabilities are too extreme, above too timid."
             )
             return _line(name, lambda p, y, w: _calibration.recalibrate(p, y, w).slope, 1.0, text)
         case "calibration_intercept" if n == 2:
             k = rank[0]
-            text = (
-                "Log odds by which the positive class is stated too rarely (above 0) or too often (below); 0 is right."
-            )
+            text = "Log odds by which the positive class is stated too rarely (above 0) or too often (below 0)."
             return _line(name, lambda p, y, w: _calibration.calibration_intercept(p[:, k], y == k, w), 0.0, text)
     return None
 

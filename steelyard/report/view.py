@@ -15,6 +15,7 @@ from steelyard.report.advice import notes, skipped
 from steelyard.report.content import BASELINE, Results, metric_called, models_in
 from steelyard.report.costs import stated_costs
 from steelyard.report.curves import figures
+from steelyard.report.floors import floor
 from steelyard.report.matrices import confusions
 from steelyard.report.ranking import findings, ranking
 from steelyard.report.tables import all_metrics, recalls
@@ -53,6 +54,7 @@ def view(results: Results) -> dict[str, Any]:
         "best": _best(results),
         "charts": [ranking(results, metric, models) for metric in (primary, second)],
         "costs": stated_costs(results),
+        "floor": floor(results, models),
         "recalls": recalls(results, models),
         "confusions": confusions(results, models),
         "figures": figures(results, models),
@@ -76,6 +78,7 @@ def _contents(page: dict[str, Any]) -> list[tuple[str, str]]:
     sections = [
         ("notes", "notes", page["notes"] or page["skipped"]),
         ("costs", "costs", page["costs"]),
+        ("floor", "floor", page["floor"]),
         *((f"ranking-{k}", chart["metric"], True) for k, chart in enumerate(page["charts"], start=1)),
         ("recall", "recall of each class", page["recalls"]),
         ("confusion", "confusion matrices", page["confusions"]),
@@ -92,16 +95,19 @@ def _best(results: Results) -> dict[str, Any] | None:
     best = results["best"]
     if best["strategy"] is None:
         return None
+    metric = metric_called(best["metric"], results)
+    # what does not depend on a decision has one row, whichever decision is recommended
+    decision = best["decision"] if metric.kind == "label" else "default"
+    about = best | {"decision": decision}
     mean = next(
         r["mean"]
         for r in results["summary"]
-        if all(r[key] == best[key] for key in ("model", "strategy", "decision", "metric"))
+        if all(r[key] == about[key] for key in ("model", "strategy", "decision", "metric"))
     )
-    kind = metric_called(best["metric"], results).kind
     return {
         "strategy": best["strategy"],
         "model": best["model"],
-        "decision": f" with its {best['decision']} decision" if kind == "label" else "",
+        "decision": f" with its {best['decision']} decision" if metric.kind == "label" or metric.floor else "",
         "metric": best["metric"],
         "mean": words.number(mean),
         "estimate": words.number(best["estimate"]),

@@ -115,6 +115,13 @@ def test_a_metric_that_does_not_exist_or_fit_is_refused(name, classes, message):
         get(name, classes)
 
 
+def test_a_class_may_have_a_name_that_looks_like_a_level():
+    classes = ["a@recall>=0.5", "b@x.org"]
+    y, predicted = np.array([0, 1, 1]), np.array([0, 1, 0])
+    assert get("recall_b@x.org", classes).value(y, np.empty((3, 2)), predicted) == 0.5
+    assert get("precision_a@recall>=0.5", classes).value(y, np.empty((3, 2)), predicted) == 0.5
+
+
 def test_expected_cost_is_better_when_lower():
     metric = get("expected_cost", CLASSES[:2], cost_matrix=np.array([[0.0, 1.0], [10.0, 0.0]]))
     assert not metric.greater_is_better
