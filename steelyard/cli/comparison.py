@@ -28,12 +28,14 @@ Examples:
   steelyard compare data.csv --target y --metric "precision@recall>=0.95" --positive sick --out runs/sick
 
   steelyard compare data.csv --target y --costs costs.csv
+
+  steelyard compare posts.csv --target toxic,threat,insult
 """
 
 
 def compare(
     data: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, Arrow or Feather; CSV and TSV also as .gz")],
-    target: Annotated[str, typer.Option(help="Column of the labels.")],
+    target: Annotated[str, typer.Option(help="Column of the labels; several columns of 0 and 1 with commas between.")],
     metric: Annotated[
         str | None,
         typer.Option(
@@ -76,8 +78,9 @@ def compare(
     ] = False,
 ) -> None:
     """Say which strategy helps on a table: same folds for all, intervals, verdicts, a report."""
-    from steelyard.comparison.dataset import from_file
-    from steelyard.comparison.results import check_folder
+    from steelyard.comparison.label_sets import LabelSet, from_file
+    from steelyard.comparison.multilabel import run_labels
+    from steelyard.comparison.results import Result, check_folder
     from steelyard.comparison.running import run
     from steelyard.comparison.settings import settings
 
@@ -99,12 +102,14 @@ def compare(
     with _progress() as bar:
         task = bar.add_task("reading", total=None)
         try:
-            result = run(
-                dataset,
-                asked,
-                lambda done, total, name: bar.update(task, completed=done, total=total, description=escape(name)),
-                folder,
-            )
+
+            def progress(done: int, total: int, name: str) -> None:
+                bar.update(task, completed=done, total=total, description=escape(name))
+
+            if isinstance(dataset, LabelSet):
+                result: Result = run_labels(dataset, asked, progress, folder)
+            else:
+                result = run(dataset, asked, progress, folder)
             bar.update(task, description="the best, on all rows")
             paths = result.save(folder)
         except KeyboardInterrupt:
@@ -118,6 +123,8 @@ def compare(
         console.out.print(escape(asked.costs.describe(dataset.target.counts, positive)), soft_wrap=True)
     for name in content["settings"]["models"]:
         console.out.print(_table(content, name))
+    if "labels" in content:
+        console.out.print(_label_table(content))
     _print_rest(content)
     console.out.print(f"results  {escape(str(paths['results']))}", soft_wrap=True)
     console.out.print(f"report   {escape(str(paths['report']))}", soft_wrap=True)
@@ -186,6 +193,29 @@ def _table(content: dict[str, Any], model: str) -> Table:
             interval = f"{number(row['ci_low'])}–{number(row['ci_high'])}"
             cells.append(f"{number(row['mean'])} [dim]{interval}[/]\n[{color}]{row['verdict']}[/]")
         table.add_row(escape(name), *cells, end_section=True)
+    return table
+
+
+def _label_table(content: dict[str, Any]) -> Table:
+    """One row per label: plain training, and the strategy that is best on average over labels."""
+    from steelyard.report.labels import label_rows
+
+    best = content["best"]
+    about = f"{best['strategy']} with {best['model']}, the best over all labels"
+    table = Table(title=f"{escape(best['metric'])} of each label: {escape(about)}, against none")
+    for heading in ("label", "rows", "chance", "none", "best over all", "verdict", "best of the label"):
+        table.add_column(heading, justify="left" if heading in ("label", "verdict", "best of the label") else "right")
+    for row in label_rows(content):
+        color = _COLORS.get(row["verdict"], "dim")
+        table.add_row(
+            escape(row["label"]),
+            row["rows"],
+            row["chance"],
+            row["none"],
+            f"{row['best']} [dim]{row['interval']}[/]",
+            f"[{color}]{row['verdict']}[/]",
+            escape(row["own"]),
+        )
     return table
 
 

@@ -19,7 +19,7 @@ from steelyard.decisions.row_costs import RowCosts
 from steelyard.decisions.stated_costs import Costs
 from steelyard.errors import InputError, did_you_mean
 
-__all__ = ["Dataset", "from_file", "from_memory"]
+__all__ = ["Dataset", "dataset_of", "from_file", "from_memory", "from_table", "target_column"]
 
 _REPEATED_SHARE = 0.05  # fewer repeats than this move no score by more than its interval
 
@@ -111,18 +111,37 @@ def from_file(
     InputError
         If the file, the column or the labels cannot be used.
     """
-    table = read_table(path)
+    return from_table(read_table(path), path, target, positive, costs, cost_features)
+
+
+def from_table(
+    table: Any, path: str | Path, target: str, positive: Any = None, costs: Any = None, cost_features: bool = False
+) -> Dataset:
+    """Take one of the columns of an Arrow table, read from `path`, as the target; see `from_file`."""
+    labels = target_column(table, path, target)
+    return dataset_of(table.drop_columns([target]), labels, target, positive, costs, cost_features)
+
+
+def target_column(table: Any, path: str | Path, target: str) -> Any:
+    """Return the column called `target`.
+
+    Raises
+    ------
+    InputError
+        If there is none (did you mean?), or more than one.
+    """
     names: Sequence[str] = table.column_names
     if target not in names:
         hint = did_you_mean(target, names)
         listed = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
         raise InputError(f"a target among the columns of '{path}'", repr(target), hint or f"it has {listed}.")
-    _refuse_repeated(names, target)
-    labels = table.column(target)
-    return _dataset(table.drop_columns([target]), labels, target, positive, costs, cost_features)
+    if list(names).count(target) > 1:
+        raise InputError("different column names", f"'{target}' more than once", "rename one of them.")
+    return table.column(target)
 
 
-def _dataset(table: Any, labels: Any, name: str, positive: Any, costs: Any, cost_features: bool) -> Dataset:
+def dataset_of(table: Any, labels: Any, name: str, positive: Any, costs: Any, cost_features: bool) -> Dataset:
+    """Return the dataset of an Arrow table of columns and its labels; see `from_memory`."""
     if costs is None:
         return Dataset(features(table), read_target(labels, name, positive))
     target = read_target(labels, name, positive)
@@ -140,11 +159,6 @@ def _dataset(table: Any, labels: Any, name: str, positive: Any, costs: Any, cost
     )
     given = tuple(table.column_names)
     return Dataset(replace(found, given=given, warnings=(*found.warnings, *notes)), target, of_rows)
-
-
-def _refuse_repeated(names: Sequence[str], target: str) -> None:
-    if list(names).count(target) > 1:
-        raise InputError("different column names", f"'{target}' more than once", "rename one of them.")
 
 
 def from_memory(X: Any, y: Any, positive: Any = None, costs: Any = None, cost_features: bool = False) -> Dataset:
@@ -173,4 +187,4 @@ def from_memory(X: Any, y: Any, positive: Any = None, costs: Any = None, cost_fe
     table = arrow_table(X)
     if len(y) != table.num_rows:
         raise InputError(f"one label for each of the {table.num_rows} rows", f"{len(y)} labels")
-    return _dataset(table, y, "y", positive, costs, cost_features)
+    return dataset_of(table, y, "y", positive, costs, cost_features)

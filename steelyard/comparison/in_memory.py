@@ -6,10 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from steelyard.comparison.dataset import from_memory
+from steelyard.comparison import label_sets
+from steelyard.comparison.dataset import Dataset, from_memory
+from steelyard.comparison.label_sets import LabelSet
+from steelyard.comparison.multilabel import run_labels
 from steelyard.comparison.results import Result, check_folder
 from steelyard.comparison.running import run
 from steelyard.comparison.settings import settings
+from steelyard.errors import InputError
 from steelyard.strategies import Strategy
 
 __all__ = ["compare"]
@@ -43,7 +47,10 @@ def compare(
     ----------
     X : pandas, polars or Arrow table, mapping of columns, or array-like of shape (n, d)
         Numbers, categories, dates, missing values; a plain array gets the column names x0, x1, ...
-    y : list, ndarray, pandas, polars or Arrow column of n labels
+    y : list, ndarray, pandas, polars or Arrow column of n labels; or a table or array of shape (n, L)
+        With two columns or more of 0 and 1: several labels per row. Each is compared by itself, on folds that have all
+        of them, and strategies are ranked by the mean of the metric over labels. The result then also has `.labels`,
+        and its `.model` predicts an array of shape (n, L).
     strategies : names or `Strategy` objects, optional
         Default: all but those that must equal another. "all" takes every strategy. "none", the baseline, is added
         where it is missing.
@@ -100,11 +107,21 @@ def compare(
     """
     if out is not None:
         check_folder(out, resume=resume)
-    dataset = from_memory(X, y, positive, costs, cost_features)
+    dataset: Dataset | LabelSet
+    if label_sets.is_label_set(y):
+        if positive is not None:
+            raise InputError(
+                "`positive` with one label per row", "several", "of several labels, 1 is the positive class."
+            )
+        dataset = label_sets.from_memory(X, y, costs, cost_features)
+    else:
+        dataset = from_memory(X, y, positive, costs, cost_features)
     asked = settings(
         dataset.target, strategies, model, metric, cv, repeats, random_state, decisions, costs=dataset.costs
     )
-    result = run(dataset, asked, folder=out)
+    result = (
+        run_labels(dataset, asked, folder=out) if isinstance(dataset, LabelSet) else run(dataset, asked, folder=out)
+    )
     if out is not None:
         result.save(out)
     return result

@@ -26,7 +26,7 @@ from steelyard.training import Model
 if TYPE_CHECKING:
     from steelyard.comparison.classifier import Classifier
 
-__all__ = ["Progress", "run"]
+__all__ = ["Progress", "run", "winner"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -34,7 +34,11 @@ _FEW_PER_FOLD = 10  # test rows of the rarest class; with fewer, one row moves i
 
 
 def run(
-    dataset: Dataset, settings: Settings, progress: Progress | None = None, folder: str | Path | None = None
+    dataset: Dataset,
+    settings: Settings,
+    progress: Progress | None = None,
+    folder: str | Path | None = None,
+    splits: Sequence[Split] | None = None,
 ) -> Result:
     """Train every strategy of every model on every fold and say what that amounts to.
 
@@ -47,6 +51,8 @@ def run(
         Called with (done, total, what is being done) before and after each piece of work.
     folder : path, optional
         Where the journal is kept. Work that it holds already is not done again.
+    splits : sequence of Split, optional
+        Folds that are shared with other comparisons; default stratified by the target.
 
     Returns
     -------
@@ -57,7 +63,8 @@ def run(
     InputError
         If the baseline itself cannot be trained, or the journal is of another comparison.
     """
-    splits = outer_splits(dataset.target.y, settings.cv, settings.repeats, settings.random_state)
+    if splits is None:
+        splits = outer_splits(dataset.target.y, settings.cv, settings.repeats, settings.random_state)
     untuned = _untunable(dataset, settings, splits)
     if untuned:
         settings = replace(settings, tuned=False)
@@ -230,10 +237,11 @@ def _result(
         ],
         "views": views(stored, dataset, summary, wanted, settings),
     }
-    return Result(content, stored, None if best["strategy"] is None else lambda: _winner(dataset, settings, best))
+    return Result(content, stored, None if best["strategy"] is None else lambda: winner(dataset, settings, best))
 
 
-def _winner(dataset: Dataset, settings: Settings, best: Mapping[str, Any]) -> Classifier:
+def winner(dataset: Dataset, settings: Settings, best: Mapping[str, Any]) -> Classifier:
+    """Return the part `best` of results.json trained on all rows."""
     from steelyard.comparison.classifier import trained  # loads scikit-learn
     from steelyard.comparison.final import fit_final
 

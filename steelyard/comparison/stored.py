@@ -14,11 +14,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,7 +34,10 @@ from steelyard.errors import InputError, MissingDependencyError, one_of
 from steelyard.strategies import Point
 from steelyard.weights import ClassCounts
 
-__all__ = ["FOLDER", "SCHEMA_VERSION", "load", "save"]
+if TYPE_CHECKING:
+    from steelyard.comparison.multilabel_classifier import MultiLabelClassifier
+
+__all__ = ["FOLDER", "SCHEMA_VERSION", "damaged", "load", "replaced", "save", "write"]
 
 FOLDER = "model"
 SCHEMA_VERSION = 1
@@ -42,12 +46,12 @@ _FACTS, _ARRAYS, _TREES, _SUMS = "model.json", "arrays.safetensors", "trees.txt"
 _LIBRARIES = ("numpy", "scikit-learn", "pyarrow", "safetensors", "jax", "lightgbm")
 
 
-def save(model: Classifier, folder: str | Path) -> Path:
+def save(model: Classifier | MultiLabelClassifier, folder: str | Path) -> Path:
     """Write a trained classifier into a folder, whole or not at all.
 
     Parameters
     ----------
-    model : Classifier
+    model : Classifier or MultiLabelClassifier
     folder : str or Path
         Made, or replaced once the new one is complete.
 
@@ -60,16 +64,28 @@ def save(model: Classifier, folder: str | Path) -> Path:
     InputError
         If a label is neither text, a number, a truth value, a date nor a tuple of these.
     """
+    from steelyard.comparison import multilabel_classifier  # stores its parts with this function
+
     folder = Path(folder)
+    if isinstance(model, multilabel_classifier.MultiLabelClassifier):
+        return multilabel_classifier.save(model, folder)
     content = _content(model)
+    with replaced(folder) as temporary:
+        sums = []
+        for name, data in content.items():
+            write(temporary / name, data)
+            sums.append(f"{hashlib.sha256(data).hexdigest()}  {name}\n")
+        write(temporary / _SUMS, "".join(sums).encode())
+    return folder
+
+
+@contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """Hand out a folder to write into; it becomes `folder` once everything is in it, and is gone if that fails."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
-        sums = []
-        for name, data in content.items():
-            _write(temporary / name, data)
-            sums.append(f"{hashlib.sha256(data).hexdigest()}  {name}\n")
-        _write(temporary / _SUMS, "".join(sums).encode())
+        yield temporary
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o777 & ~mask)  # mkdtemp makes folders that only their owner can read
@@ -77,10 +93,10 @@ def save(model: Classifier, folder: str | Path) -> Path:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    return folder
 
 
-def _write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes) -> None:
+    """Write a file, and wait until it is on the disk."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()
@@ -152,7 +168,7 @@ def _safetensors() -> Any:
     return safetensors.numpy
 
 
-def load(path: str | Path) -> Classifier:
+def load(path: str | Path) -> Any:
     """Load a classifier that a comparison stored.
 
     No file can make this run code: there is no pickle, and nothing is imported or called by a name that a file gives.
@@ -164,7 +180,7 @@ def load(path: str | Path) -> Classifier:
 
     Returns
     -------
-    Classifier
+    Classifier, or MultiLabelClassifier where there were several labels
         A trained scikit-learn classifier; its predictions equal those before it was stored to the last bit.
 
     Raises
@@ -186,12 +202,17 @@ def load(path: str | Path) -> Classifier:
     >>> bool((model.predict_proba(X) == result.model.predict_proba(X)).all())
     True
     """
+    from steelyard.comparison import multilabel_classifier
+
+    for place in (Path(path), Path(path) / FOLDER):
+        if (place / multilabel_classifier.FACTS).is_file():
+            return multilabel_classifier.load(place)
     folder = _folder(Path(path))
     files = _checked_files(folder)
     try:
         content = json.loads(files[_FACTS])
     except (ValueError, RecursionError) as error:
-        raise _damaged(folder, f"{_FACTS} is not JSON ({str(error)[:80]})") from None
+        raise damaged(folder, f"{_FACTS} is not JSON ({str(error)[:80]})") from None
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise InputError(
@@ -204,7 +225,7 @@ def load(path: str | Path) -> Classifier:
     except MissingDependencyError:
         raise
     except Exception as error:  # whatever is wrong with a stranger's file, it is the file that is wrong
-        raise _damaged(folder, f"{type(error).__name__}: {str(error)[:200]}") from error
+        raise damaged(folder, f"{type(error).__name__}: {str(error)[:200]}") from error
 
 
 def _folder(path: Path) -> Path:
@@ -231,24 +252,25 @@ def _folder(path: Path) -> Path:
 def _checked_files(folder: Path) -> dict[str, bytes]:
     """Return the files, each as it was written."""
     if not (folder / _SUMS).is_file():
-        raise _damaged(folder, f"{_SUMS} is missing")
+        raise damaged(folder, f"{_SUMS} is missing")
     sums = {}
     for line in (folder / _SUMS).read_bytes().decode("ascii", "replace").splitlines():
         digest, _, name = line.partition("  ")
         sums[name] = digest
     if not {_FACTS, _ARRAYS} <= set(sums) <= {_FACTS, _ARRAYS, _TREES}:
-        raise _damaged(folder, f"{_SUMS} does not name its files")
+        raise damaged(folder, f"{_SUMS} does not name its files")
     files = {}
     for name, digest in sums.items():
         if not (folder / name).is_file():
-            raise _damaged(folder, f"{name} is missing")
+            raise damaged(folder, f"{name} is missing")
         files[name] = (folder / name).read_bytes()
         if hashlib.sha256(files[name]).hexdigest() != digest:
-            raise _damaged(folder, f"{name} is not as it was written")
+            raise damaged(folder, f"{name} is not as it was written")
     return files
 
 
-def _damaged(folder: Path, what: str) -> InputError:
+def damaged(folder: Path, what: str) -> InputError:
+    """Return the error of a stored model that is not as it was written."""
     return InputError(f"an undamaged model in '{folder}'", what, "copy it again, or run the comparison again.")
 
 

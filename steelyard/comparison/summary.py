@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,13 @@ from steelyard.comparison.selection import corrected_for_selection
 from steelyard.comparison.settings import BASELINE, Settings
 from steelyard.metrics import Estimate, Metric, corrected_resampled_t, holm, verdict
 
-__all__ = ["best_of", "summarise"]
+__all__ = ["best_among", "best_of", "summarise"]
 
 Values = Mapping[
     tuple[str, str], NDArray[np.float64]
 ]  # (strategy, metric name in runs) → one value per fold, of a model
+
+Candidate = Sequence[Callable[[NDArray[np.float64] | None], float]]  # per repeat: the metric as a function of weights
 
 # a difference below this is what two optimisers of the same loss may differ by, whatever its p-value; costs, which have
 # a unit, are counted in the range of what a row may cost
@@ -100,6 +102,24 @@ def best_of(
     Of equal means the earlier wins, the baseline first and the default decision before the tuned one: what is
     simpler needs no reason.
     """
+    y = dataset.target.y
+
+    def over_repeats(row: Mapping[str, Any]) -> Candidate:
+        stored = scores[row["model"], row["strategy"]]
+        labels = stored.labels(row["decision"])
+        return [metric.prepare(y, stored.proba[r], labels[r]) for r in range(len(labels))]
+
+    return best_among(summary, over_repeats, metric, y, settings)
+
+
+def best_among(
+    summary: Sequence[Mapping[str, Any]],
+    candidate: Callable[[Mapping[str, Any]], Candidate],
+    metric: Metric,
+    strata: NDArray[np.int64],
+    settings: Settings,
+) -> dict[str, Any]:
+    """Return what `best_of` does, of rows whose metric on drawn rows `candidate` knows; these are drawn in strata."""
     rows = [r for r in summary if r["metric"] == metric.name and np.isfinite(r["mean"])]
     empty = {"model": None, "strategy": None, "decision": None, "metric": metric.name}
     if not rows:
@@ -108,17 +128,11 @@ def best_of(
     # twelve digits: equal but for rounding is equal
     order = [round(sign * r["mean"] / _unit(metric), 12) for r in rows]
     winner = int(np.argmax(order))
-    y = dataset.target.y
-    candidates = []
-    for row in rows:
-        stored = scores[row["model"], row["strategy"]]
-        labels = stored.labels(row["decision"])
-        candidates.append([metric.prepare(y, stored.proba[r], labels[r]) for r in range(len(labels))])
     corrected = corrected_for_selection(
-        candidates,
+        [candidate(row) for row in rows],
         winner,
         rows[winner]["mean"],
-        y,
+        strata,
         seed(settings.random_state, "bootstrap"),
         metric.greater_is_better,
     )

@@ -16,6 +16,7 @@ from steelyard.report.content import BASELINE, Results, metric_called, models_in
 from steelyard.report.costs import stated_costs
 from steelyard.report.curves import figures
 from steelyard.report.floors import floor
+from steelyard.report.labels import label_counts, label_rows
 from steelyard.report.matrices import confusions
 from steelyard.report.ranking import findings, ranking
 from steelyard.report.tables import all_metrics, recalls
@@ -55,13 +56,14 @@ def view(results: Results) -> dict[str, Any]:
         "charts": [ranking(results, metric, models) for metric in (primary, second)],
         "costs": stated_costs(results),
         "floor": floor(results, models),
+        "labels": label_rows(results),
         "recalls": recalls(results, models),
         "confusions": confusions(results, models),
         "figures": figures(results, models),
         "table": all_metrics(results, models),
         "facts": _facts(results, models),
         "classes": _classes(dataset),
-        "few_classes": len(dataset["classes"]) <= _FEW_CLASSES,
+        "few_classes": len(label_counts(dataset) or dataset["classes"]) <= _FEW_CLASSES,
         "notes": notes(results["warnings"]),
         "skipped": skipped(results["skipped"], models),
         "strategies": [_described(name, models) for name in settings["strategies"]],
@@ -80,6 +82,7 @@ def _contents(page: dict[str, Any]) -> list[tuple[str, str]]:
         ("costs", "costs", page["costs"]),
         ("floor", "floor", page["floor"]),
         *((f"ranking-{k}", chart["metric"], True) for k, chart in enumerate(page["charts"], start=1)),
+        ("labels", "labels", page["labels"]),
         ("recall", "recall of each class", page["recalls"]),
         ("confusion", "confusion matrices", page["confusions"]),
         ("curves", "precision and recall", page["figures"]),
@@ -128,14 +131,19 @@ def _facts(results: Results, models: Sequence[str]) -> list[tuple[str, str]]:
         ("seed", str(settings["random_state"])),
         ("fingerprint", dataset["fingerprint"][:12]),
     ]
-    if settings["positive"] is not None:
+    labels = label_counts(dataset)
+    if labels is not None:
+        rarest, n = min(labels, key=lambda pair: pair[1])
+        facts[2:4] = [("labels", str(len(labels))), ("rarest label", f"{rarest}, {n:,} rows")]
+    elif settings["positive"] is not None:
         facts.insert(3, ("positive class", str(settings["positive"])))
     return facts
 
 
 def _classes(dataset: Results) -> list[dict[str, Any]]:
-    total, most = sum(dataset["counts"]), max(dataset["counts"])
-    rows = sorted(zip(dataset["classes"], dataset["counts"], strict=True), key=lambda r: -r[1])
+    counts = label_counts(dataset) or list(zip(dataset["classes"], dataset["counts"], strict=True))
+    total, most = dataset["rows"], max(n for _, n in counts)
+    rows = sorted(counts, key=lambda r: -r[1])
     return [
         {
             "label": str(c),
