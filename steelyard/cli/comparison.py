@@ -166,7 +166,8 @@ def _table(content: dict[str, Any], model: str) -> Table:
     columns = [c for c in columns if ("none", *c) in rows]
     longest = max(map(len, settings["strategies"]))
     names = Column("strategy", no_wrap=True, min_width=longest)
-    table = Table(names, title=f"{escape(settings['data'])}, {model}: mean over folds, 95 % interval, verdict")
+    over = f"{len(content['labels'])} labels and folds" if "labels" in content else "folds"
+    table = Table(names, title=f"{escape(settings['data'])}, {model}: mean over {over}, 95 % interval, verdict")
     for metric, decision in columns:
         tuned = "\n(tuned decision)" if decision == "tuned" else ""
         about = content["metrics"][metric]

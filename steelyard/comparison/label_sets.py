@@ -52,8 +52,9 @@ class LabelSet:
 
     @property
     def target(self) -> Target:
-        """What the first label's target says of all of them: the classes, and which is positive."""
-        return self.datasets[0].target
+        """All cells of the label matrix as one target: the classes, how often they are, and which is positive."""
+        y = self.y.ravel()
+        return Target(y, ClassCounts.from_labels(y, classes=[0, 1]), 1)
 
     @property
     def costs(self) -> Any:
