@@ -96,7 +96,7 @@ def compare(
         repeats,
         seed,
         decisions,
-        names={"data": data.name, "target": target},
+        names={"data": data.name, "target": dataset.name if isinstance(dataset, LabelSet) else target},
         costs=dataset.costs,
     )
     with _progress() as bar:

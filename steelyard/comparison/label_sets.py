@@ -23,6 +23,7 @@ __all__ = ["LabelSet", "from_file", "from_memory", "is_label_set"]
 
 Ints = NDArray[np.int64]
 
+_NAMED = 6  # labels in a line
 _ATTEMPTS = 10  # at folds that have every label: the greedy algorithm fails now and then where rows are few
 
 
@@ -39,6 +40,12 @@ class LabelSet:
 
     names: tuple[str, ...]
     datasets: tuple[Dataset, ...]
+
+    @property
+    def name(self) -> str:
+        """What to call the target in a report."""
+        more = len(self.names) - _NAMED
+        return ", ".join(self.names[:_NAMED]) + (f" and {more} more labels" if more > 0 else "")
 
     @property
     def rows(self) -> int:

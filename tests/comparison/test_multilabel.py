@@ -72,9 +72,9 @@ def test_macro_metrics_are_those_of_scikit_learn_fold_by_fold(result):
 
 
 def test_the_summary_compares_means_over_labels(result):
-    from steelyard.metrics import corrected_resampled_t
-
     from statsmodels.stats.multitest import multipletests
+
+    from steelyard.metrics import corrected_resampled_t
 
     content = result.to_dict()
     values = {
