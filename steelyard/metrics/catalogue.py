@@ -16,7 +16,7 @@ from steelyard.metrics import confusion as _confusion
 from steelyard.metrics import probability as _probability
 from steelyard.metrics import ranking as _ranking
 
-__all__ = ["Metric", "get", "names", "standard_names"]
+__all__ = ["WITH_IDEAL", "Metric", "get", "names", "standard_names"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -165,7 +165,8 @@ _PLAIN = (
     "brier_reliability",
     "brier_resolution",
 )
-_LINE = ("calibration_slope", "calibration_intercept")  # the intercept is of two classes
+# best at a value, neither more nor less; the intercept is of two classes
+WITH_IDEAL = ("calibration_slope", "calibration_intercept")
 _PATTERNS = (
     "brier_uncertainty",
     "f1",
@@ -186,12 +187,12 @@ def names() -> tuple[str, ...]:
     >>> names()[:3]
     ('average_precision', 'roc_auc', 'balanced_accuracy')
     """
-    return _PLAIN + _LINE + _PATTERNS
+    return _PLAIN + WITH_IDEAL + _PATTERNS
 
 
 def standard_names(classes: Sequence[Hashable]) -> tuple[str, ...]:
     """Return the metrics that every comparison reports: the plain ones, the recalibrating line, and every recall."""
-    line = {0: (), 2: _LINE}.get(len(classes), _LINE[:1])
+    line = {0: (), 2: WITH_IDEAL}.get(len(classes), WITH_IDEAL[:1])
     return _PLAIN + line + tuple(f"recall_{label}" for label in classes)
 
 
@@ -263,7 +264,7 @@ def get(
         raise InputError(
             f"two classes for `{name}`", str(n), "calibration_slope has one number for any number of them."
         )
-    hint = did_you_mean(name, _PLAIN + _LINE + tuple(f"recall_{label}" for label in labels))
+    hint = did_you_mean(name, _PLAIN + WITH_IDEAL + tuple(f"recall_{label}" for label in labels))
     raise InputError(f"a metric, one of {', '.join(names())}", repr(name), hint)
 
 
