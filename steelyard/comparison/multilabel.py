@@ -48,9 +48,14 @@ class MultiLabelResult(Result):
     def save(self, folder: str | Path) -> dict[str, Path]:
         """Write what `Result.save` writes, and results.json and report.html of each label into labels/."""
         paths = super().save(folder)
-        for k, (name, result) in enumerate(self.labels.items()):
-            result.save(label_folder(Path(folder), k, name))
-        return paths | {"labels": Path(folder) / FOLDER}
+        places = [label_folder(Path(folder), k, name) for k, name in enumerate(self.labels)]
+        for place, result in zip(places, self.labels.values(), strict=True):
+            result.save(place)
+        whole = Path(folder) / FOLDER
+        for old in whole.iterdir():  # of labels that replaced results had
+            if old not in places:
+                shutil.rmtree(old)
+        return paths | {"labels": whole}
 
 
 def label_folder(folder: Path, k: int, name: str) -> Path:
@@ -95,7 +100,8 @@ def run_labels(
         return _result(labels, settings, _each(labels, settings, splits, progress, None))
     folder = Path(folder)
     if not (folder / FILE).exists():  # work without the journal that says what it belongs to is not gone on with
-        shutil.rmtree(folder / FOLDER, ignore_errors=True)
+        for old in (folder / FOLDER).glob(f"*/{FILE}*"):
+            old.unlink()
     about = {
         "data": labels.fingerprint(),
         "settings": settings.to_dict(labels.target) | {"labels": list(labels.names)},

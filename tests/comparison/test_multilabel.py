@@ -214,6 +214,14 @@ def test_from_the_command_line(tmp_path):
     run = CliRunner().invoke(app, ["predict", str(out), str(tmp_path / "d.csv"), "--target-prior", "1=0.1"])
     assert run.exit_code == 2
     assert "one label per row" in run.output
+    # replaced by those of another set of labels: nothing of the old ones is left
+    forced = [*asked, "--target", "rare,common", *more, "--out", str(out), "--force"]
+    run = CliRunner().invoke(app, forced)
+    assert run.exit_code == 0, run.output
+    assert sorted(p.name for p in (out / "labels").iterdir()) == ["00-rare", "01-common"]
+    assert sy.load(out).labels_ == ("rare", "common")
+    run = CliRunner().invoke(app, [*forced[:-1], "--resume"])
+    assert run.exit_code == 0, run.output
     # a column whose name holds a comma is one column
     run = CliRunner().invoke(app, [*asked, "--target", "odd, name", *more, "--out", str(out) + "2"])
     assert run.exit_code == 0, run.output
