@@ -36,13 +36,16 @@ Examples:
   steelyard compare visits.csv --target ill --groups patient
 
   steelyard compare orders.csv --target fraud --time date
+
   steelyard compare data.csv --target y --model linear,nets:make_net --jobs 4
+
+  steelyard compare posts.csv --target toxic,threat,insult
 """
 
 
 def compare(
     data: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, Arrow or Feather; CSV and TSV also as .gz")],
-    target: Annotated[str, typer.Option(help="Column of the labels.")],
+    target: Annotated[str, typer.Option(help="Column of the labels; several columns of 0 and 1 with commas between.")],
     metric: Annotated[
         str | None,
         typer.Option(
@@ -52,8 +55,17 @@ def compare(
     ] = None,
     costs: Annotated[
         Path | None,
-        typer.Option(help="What mistakes cost: CSV (rows truth, columns label) or YAML (truth: label: cost)."),
+        typer.Option(
+            help="What mistakes cost: CSV (rows truth, columns label) or YAML (truth: label: cost). "
+            "A cell is a number, or the name of a column with the cost for each row."
+        ),
     ] = None,
+    cost_features: Annotated[
+        bool,
+        typer.Option(
+            "--cost-features", help="Columns that costs stand in are features too: known before the outcome is."
+        ),
+    ] = False,
     strategies: Annotated[
         str | None,
         typer.Option(help="Names with commas between, or 'all'; see `steelyard strategies`."),
@@ -106,14 +118,16 @@ def compare(
     ] = None,
 ) -> None:
     """Say which strategy helps on a table: same folds for all, intervals, verdicts, a report."""
-    from steelyard.comparison.dataset import from_file
+    from steelyard.comparison.label_sets import LabelSet, from_file
+    from steelyard.comparison.multilabel import run_labels
+    from steelyard.comparison.results import Result
     from steelyard.comparison.run_folder import claimed
     from steelyard.comparison.running import run
     from steelyard.comparison.settings import settings
 
     folder = out if out is not None else Path("runs") / data.name.split(".")[0]
     with claimed(folder, force, resume):
-        dataset = from_file(data, target, positive, groups, time, dedupe)
+        dataset = from_file(data, target, positive, costs, cost_features, groups, time, dedupe)
         asked = settings(
             dataset.target,
             strategies if strategies in (None, "all") else [s.strip() for s in strategies.split(",")],
@@ -123,22 +137,22 @@ def compare(
             repeats,
             seed,
             decisions,
-            names={"data": data.name, "target": target},
-            costs=costs,
+            names={"data": data.name, "target": dataset.name if isinstance(dataset, LabelSet) else target},
+            costs=dataset.costs,
             ties=dataset.ties,
             race=race,
         )
         with _progress() as bar:
             task = bar.add_task("reading", total=None)
+
+            def progress(done: int, total: int, name: str) -> None:
+                bar.update(task, completed=done, total=total, description=escape(name))
+
             try:
-                result = run(
-                    dataset,
-                    asked,
-                    lambda done, total, name: bar.update(task, completed=done, total=total, description=escape(name)),
-                    folder,
-                    jobs,
-                    ray,
-                )
+                if isinstance(dataset, LabelSet):
+                    result: Result = run_labels(dataset, asked, progress, folder, jobs, ray)
+                else:
+                    result = run(dataset, asked, progress, folder, jobs, ray)
                 bar.update(task, description="the best, on all rows")
                 paths = result.save(folder)
             except KeyboardInterrupt:
@@ -152,6 +166,8 @@ def compare(
         console.out.print(escape(asked.costs.describe(dataset.target.counts, positive)), soft_wrap=True)
     for name in content["settings"]["models"]:
         console.out.print(_table(content, name))
+    if "labels" in content:
+        console.out.print(_label_table(content))
     _print_rest(content)
     console.out.print(f"results  {escape(str(paths['results']))}", soft_wrap=True)
     console.out.print(f"report   {escape(str(paths['report']))}", soft_wrap=True)
@@ -184,30 +200,71 @@ def _table(content: dict[str, Any], model: str) -> Table:
     from steelyard.report.words import number
 
     settings = content["settings"]
+    floor = content.get("floor")
     columns = [(settings["metric"], "default")]
-    if settings["decision_metric"] != settings["metric"]:
+    if settings["decision_metric"] != settings["metric"] and floor is None:
         columns.append((settings["decision_metric"], "default"))
     columns.append((settings["decision_metric"], "tuned"))
+    kept = {}
+    if floor is not None:
+        columns.append((f"{floor['quantity']}_{floor['class']}", "tuned"))
+        kept = {r["strategy"]: f"kept in {r['kept']} of {r['folds']}" for r in floor["kept"] if r["model"] == model}
     rows = {(r["strategy"], r["metric"], r["decision"]): r for r in content["summary"] if r["model"] == model}
     columns = [c for c in columns if ("none", *c) in rows]
     longest = max(map(len, settings["strategies"]))
     names = Column("strategy", no_wrap=True, min_width=longest)
-    table = Table(names, title=f"{escape(settings['data'])}, {model}: mean over folds, 95 % interval, verdict")
+    over = f"{len(content['labels'])} labels and folds" if "labels" in content else "folds"
+    table = Table(names, title=f"{escape(settings['data'])}, {model}: mean over {over}, 95 % interval, verdict")
     for metric, decision in columns:
         tuned = "\n(tuned decision)" if decision == "tuned" else ""
-        lower = "\n(lower is better)" if metric == "expected_cost" else ""
-        table.add_column(escape(metric) + tuned + lower)
+        about = content["metrics"][metric]
+        lower = "\n(lower is better)" if about["greater_is_better"] is False else ""
+        chance = "" if about["chance"] is None else f"\n(chance {number(about['chance'])})"
+        best = "\n(best threshold)" if floor is not None and metric == settings["metric"] else ""
+        table.add_column(escape(metric) + tuned + lower + chance + best, overflow="fold")
+    if floor is not None:
+        table.columns[-1].header = f"{table.columns[-1].header}\n(floor {floor['level']:g})"
     for name in settings["strategies"]:
         found = [rows.get((name, *c)) for c in columns]
         if found[0] is None:  # skipped
             continue
         cells = []
-        for row in filter(None, found):
+        for column, row in zip(columns, found, strict=True):
+            if row is None:
+                continue
+            if kept and column == columns[-1]:
+                cells.append(
+                    f"{number(row['mean'])} [dim]{number(row['ci_low'])}–{number(row['ci_high'])}[/]\n{kept[name]}"
+                )
+                continue
             color = _COLORS.get(row["verdict"], "dim")
             interval = f"{number(row['ci_low'])}–{number(row['ci_high'])}"
             said = "a moved threshold" if row["only_threshold"] else row["verdict"]
             cells.append(f"{number(row['mean'])} [dim]{interval}[/]\n[{color}]{said}[/]")
         table.add_row(escape(name), *cells, end_section=True)
+    return table
+
+
+def _label_table(content: dict[str, Any]) -> Table:
+    """One row per label: plain training, and the strategy that is best on average over labels."""
+    from steelyard.report.labels import label_rows
+
+    best = content["best"]
+    about = f"{best['strategy']} with {best['model']}, the best over all labels"
+    table = Table(title=f"{escape(best['metric'])} of each label: {escape(about)}, against none")
+    for heading in ("label", "rows", "chance", "none", "best over all", "verdict", "best of the label"):
+        table.add_column(heading, justify="left" if heading in ("label", "verdict", "best of the label") else "right")
+    for row in label_rows(content):
+        color = _COLORS.get(row["verdict"], "dim")
+        table.add_row(
+            escape(row["label"]),
+            row["rows"],
+            row["chance"],
+            row["none"],
+            f"{row['best']} [dim]{row['interval']}[/]",
+            f"[{color}]{row['verdict']}[/]",
+            escape(row["own"]),
+        )
     return table
 
 

@@ -67,6 +67,8 @@ def predict(
 ) -> None:
     """Label the rows of a file with a trained model: a column `prediction`, and one `probability_<class>` per class.
 
+    A model of several labels writes `prediction_<label>` and `probability_<label>` for each.
+
     Rows keep their order. Columns may come in any order; those that the model does not know, a target among them,
     are ignored. Memory stays bounded however long the file is.
     """
@@ -76,6 +78,8 @@ def predict(
     if out is not None:
         check_out(out, data)
     classifier = load(model, factory, trust or ())
+    if target_prior is not None and hasattr(classifier, "labels_"):
+        raise InputError("`--target-prior` with one label per row", f"a model of {len(classifier.labels_)} labels")
     if target_prior is not None:
         classifier = classifier.with_prior(_shares(target_prior, classifier.classes_.tolist()))
     if out is None:

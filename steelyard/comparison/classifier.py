@@ -17,6 +17,7 @@ from steelyard.comparison.dataset import from_memory
 from steelyard.comparison.final import Final, fit_final
 from steelyard.comparison.new_rows import selected
 from steelyard.comparison.settings import settings
+from steelyard.decisions.row_costs import RowCosts
 from steelyard.errors import InputError, did_you_mean, one_of
 
 __all__ = ["Classifier", "trained"]
@@ -49,7 +50,10 @@ class Classifier(ClassifierMixin, BaseEstimator):
     model_options, strategy_parameters : mapping, optional
         What is not the default.
     costs : array-like of shape (C, C), mapping, `Costs` or path, optional
-        What mistakes cost, for a rule that is tuned for expected_cost.
+        What mistakes cost, for a rule that is tuned for expected_cost. Cells that are texts name columns of the table:
+        a tuned rule then takes each row's own costs, and `predict` needs these columns too.
+    cost_features : bool
+        Whether such columns are features too. Default False.
 
     Attributes
     ----------
@@ -94,6 +98,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         model_options: Mapping[str, Any] | None = None,
         strategy_parameters: Mapping[str, float] | None = None,
         costs: Any = None,
+        cost_features: bool = False,
     ) -> None:
         self.model = model
         self.strategy = strategy
@@ -105,6 +110,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         self.model_options = model_options
         self.strategy_parameters = strategy_parameters
         self.costs = costs
+        self.cost_features = cost_features
 
     def fit(self, X: Any, y: Any) -> Classifier:
         """Train on all rows.
@@ -125,7 +131,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
             If the table, the labels or a parameter cannot be used.
         """
         one_of("decision", self.decision, ("default", "tuned"))
-        dataset = from_memory(X, y, self.positive)
+        dataset = from_memory(X, y, self.positive, self.costs, self.cost_features)
         asked = settings(
             dataset.target,
             [strategies.get(self.strategy, **(self.strategy_parameters or {}))],
@@ -133,7 +139,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
             self.metric,
             cv=2,
             random_state=self.random_state,
-            costs=self.costs,
+            costs=dataset.costs,
         )
         return self._take(fit_final(dataset, asked, asked.models[0].name, self.strategy, self.decision))
 
@@ -172,7 +178,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
         InputError
             If a column is missing, or a value is not of its column's kind.
         """
-        return self.labels_and_proba(X)[1]
+        columns = self._final.columns
+        return self._final.probabilities(columns.transform(selected(X, columns)), self._priors())
 
     def predict(self, X: Any) -> Any:
         """Return labels.
@@ -195,9 +202,17 @@ class Classifier(ClassifierMixin, BaseEstimator):
 
     def labels_and_proba(self, X: Any) -> tuple[Any, Floats]:
         """Return what `predict` and `predict_proba` give, for the price of one."""
-        columns = self._final.columns
-        labels, proba = self._final.predictions(columns.transform(selected(X, columns)), self._priors())
+        final = self._final
+        table = selected(X, final.columns, final.cost_columns)
+        costs = RowCosts.of(final.costs, table) if final.cost_columns and final.costs is not None else None
+        labels, proba = final.predictions(final.columns.transform(table), self._priors(), costs)
         return self.classes_[labels], proba
+
+    def column_types(self) -> dict[str, Any]:
+        """Return the columns that a file of new rows needs, with the Arrow type that its fields are read as."""
+        import pyarrow as pa
+
+        return dict.fromkeys(self._final.cost_columns, pa.float64()) | self._final.columns.types()
 
     def with_prior(self, target_prior: Mapping[Any, float] | ArrayLike) -> Classifier:
         """Return the same classifier for rows with other class shares than those of training.
@@ -269,6 +284,7 @@ def trained(
         model_options=dict(final.kind.options) or None,
         strategy_parameters=dict(final.parameters) or None,
         costs=final.costs,
+        cost_features=final.costs is not None and bool(set(final.costs.columns) & set(final.columns.needed)),
     )
     return classifier._take(final, version)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,12 @@ from steelyard.comparison.columns import Features, arrow_table, features
 from steelyard.comparison.files import read_table
 from steelyard.comparison.target import Target, read_target
 from steelyard.comparison.ties import FREE, Ties, check_ties, joined_copies, read_ties
+from steelyard.decisions.cost_files import as_costs
+from steelyard.decisions.row_costs import RowCosts
+from steelyard.decisions.stated_costs import Costs
 from steelyard.errors import InputError, did_you_mean
 
-__all__ = ["Dataset", "from_file", "from_memory"]
+__all__ = ["Dataset", "dataset_of", "from_file", "from_memory", "from_table", "target_column"]
 
 _REPEATED_SHARE = 0.05  # fewer repeats than this move no score by more than its interval
 
@@ -32,11 +35,14 @@ class Dataset:
     target : Target
     ties : Ties
         Which rows belong together, or follow each other.
+    costs : Costs, RowCosts or None
+        What mistakes cost; the costs of each row, where they stand in columns of the table.
     """
 
     features: Features
     target: Target
     ties: Ties = FREE
+    costs: Costs | RowCosts | None = None
 
     @property
     def rows(self) -> int:
@@ -77,6 +83,9 @@ class Dataset:
         for tie in (self.ties.groups, self.ties.time):
             if tie is not None:
                 digest.update(tie.tobytes())
+        if isinstance(self.costs, RowCosts):
+            for name, values in self.costs.values.items():
+                digest.update(f"\0cost {name}\0".encode() + values.tobytes())
         return digest.hexdigest()
 
     def describe(self) -> dict[str, Any]:
@@ -94,6 +103,8 @@ def from_file(
     path: str | Path,
     target: str,
     positive: Any = None,
+    costs: Any = None,
+    cost_features: bool = False,
     groups: str | None = None,
     time: str | None = None,
     dedupe: bool = False,
@@ -108,6 +119,8 @@ def from_file(
         Name of the column of labels.
     positive : label or its text, optional
         The positive class of two; default the rarer one.
+    costs, cost_features
+        See `from_memory`.
     groups, time : str, optional
         Columns of what rows belong to, and of when they were. Neither is a feature.
     dedupe : bool
@@ -122,35 +135,91 @@ def from_file(
     InputError
         If the file, the column or the labels cannot be used.
     """
-    table = read_table(path)
+    return from_table(read_table(path), path, target, positive, costs, cost_features, groups, time, dedupe)
+
+
+def from_table(
+    table: Any,
+    path: str | Path,
+    target: str,
+    positive: Any = None,
+    costs: Any = None,
+    cost_features: bool = False,
+    groups: str | None = None,
+    time: str | None = None,
+    dedupe: bool = False,
+) -> Dataset:
+    """Take one of the columns of an Arrow table, read from `path`, as the target; see `from_file`."""
+    labels = target_column(table, path, target)
+    for what, name in (("groups", groups), ("time", time)):
+        if name == target:
+            raise InputError(f"another column for the {what} than the target", repr(name))
+    rest = table.drop_columns([target])
+    return dataset_of(rest, labels, target, positive, costs, cost_features, groups, time, dedupe)
+
+
+def target_column(table: Any, path: str | Path, target: str) -> Any:
+    """Return the column called `target`.
+
+    Raises
+    ------
+    InputError
+        If there is none (did you mean?), or more than one.
+    """
     names: Sequence[str] = table.column_names
     if target not in names:
         hint = did_you_mean(target, names)
         listed = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
         raise InputError(f"a target among the columns of '{path}'", repr(target), hint or f"it has {listed}.")
-    _refuse_repeated(names, target)
-    for what, name in (("groups", groups), ("time", time)):
-        if name == target:
-            raise InputError(f"another column for the {what} than the target", repr(name))
-    labels = table.column(target)
-    return _dataset(table.drop_columns([target]), labels, target, positive, groups, time, dedupe)
-
-
-def _dataset(table: Any, labels: Any, name: str, positive: Any, groups: Any, time: Any, dedupe: bool) -> Dataset:
-    check_ties(groups, time, dedupe)
-    ties, rest = read_ties(table, groups, time)
-    columns = features(rest)
-    target = read_target(labels, name, positive)
-    return Dataset(columns, target, joined_copies(ties, columns) if dedupe else ties)
-
-
-def _refuse_repeated(names: Sequence[str], target: str) -> None:
     if list(names).count(target) > 1:
         raise InputError("different column names", f"'{target}' more than once", "rename one of them.")
+    return table.column(target)
+
+
+def dataset_of(
+    table: Any,
+    labels: Any,
+    name: str,
+    positive: Any,
+    costs: Any,
+    cost_features: bool,
+    groups: Any = None,
+    time: Any = None,
+    dedupe: bool = False,
+) -> Dataset:
+    """Return the dataset of an Arrow table of columns and its labels; see `from_memory`."""
+    check_ties(groups, time, dedupe)
+    ties, table = read_ties(table, groups, time)
+    stated: Costs | RowCosts | None = None
+    notes: tuple[str, ...] = ()
+    given = tuple(table.column_names)
+    if costs is not None:
+        stated = as_costs(costs, read_target(labels, name, positive).counts.classes)
+        if stated.columns:
+            stated = RowCosts.of(stated, table)
+            if not cost_features:
+                table = table.drop_columns(list(stated.values))
+                notes = tuple(
+                    f"column '{name}' says what mistakes cost, and is no feature: it is only right as one if it is "
+                    "known before the outcome (--cost-features, cost_features=True)"
+                    for name in stated.values
+                )
+    found = features(table)
+    if notes:
+        found = replace(found, given=given, warnings=(*found.warnings, *notes))
+    target = read_target(labels, name, positive)
+    return Dataset(found, target, joined_copies(ties, found) if dedupe else ties, stated)
 
 
 def from_memory(
-    X: Any, y: Any, positive: Any = None, groups: Any = None, time: Any = None, dedupe: bool = False
+    X: Any,
+    y: Any,
+    positive: Any = None,
+    costs: Any = None,
+    cost_features: bool = False,
+    groups: Any = None,
+    time: Any = None,
+    dedupe: bool = False,
 ) -> Dataset:
     """Take a table in memory and its labels.
 
@@ -160,6 +229,10 @@ def from_memory(
     y : list, ndarray, pandas, polars or Arrow column of n labels
     positive : label, optional
         The positive class of two; default the rarer one.
+    costs : array-like of shape (C, C), mapping, `Costs` or path, optional
+        What mistakes cost. Cells that are texts name columns of the table: each row has its own costs.
+    cost_features : bool
+        Whether these columns are features too. Default False: what is known only after the outcome would tell it.
     groups, time : str or array-like of shape (n,), optional
         What rows belong to, and when they were: names of columns of `X`, or values. Neither is a feature.
     dedupe : bool
@@ -177,4 +250,4 @@ def from_memory(
     table = arrow_table(X)
     if len(y) != table.num_rows:
         raise InputError(f"one label for each of the {table.num_rows} rows", f"{len(y)} labels")
-    return _dataset(table, y, "y", positive, groups, time, dedupe)
+    return dataset_of(table, y, "y", positive, costs, cost_features, groups, time, dedupe)

@@ -17,6 +17,7 @@ from steelyard.comparison.new_rows import Columns, learned
 from steelyard.comparison.preprocessing import preprocessor
 from steelyard.comparison.settings import Settings
 from steelyard.decisions import PlugIn, prior_shift
+from steelyard.decisions.row_costs import RowCosts, RowMinCost
 from steelyard.decisions.stated_costs import Costs
 from steelyard.errors import InputError
 from steelyard.strategies import Point, Strategy
@@ -48,7 +49,7 @@ class Final:
         What the strategy came to on all rows.
     parameters : mapping of str to float
         Of the strategy.
-    rule : Threshold, PlugIn or None
+    rule : Threshold, PlugIn, RowMinCost or None
         The tuned decision; None: the strategy's own.
     counts : ClassCounts
         Of the rows that it was trained on.
@@ -74,7 +75,22 @@ class Final:
     trouble: str | None
     costs: Costs | None = None
 
-    def predictions(self, matrix: Floats, priors: Floats | None = None) -> tuple[Ints, Floats]:
+    @property
+    def cost_columns(self) -> tuple[str, ...]:
+        """Columns that new rows need beside the features, as their labels depend on what mistakes cost in each."""
+        return self.costs.columns if isinstance(self.rule, RowMinCost) and self.costs is not None else ()
+
+    def probabilities(self, matrix: Floats, priors: Floats | None = None) -> Floats:
+        """Return probabilities of shape (n, C); see `predictions`."""
+        return self._moved(self.model.logits(matrix), priors)
+
+    def _moved(self, logits: Floats, priors: Floats | None) -> Floats:
+        proba = self.point.posterior(logits)
+        return proba if priors is None else prior_shift(proba, self.point.priors, priors)
+
+    def predictions(
+        self, matrix: Floats, priors: Floats | None = None, row_costs: RowCosts | None = None
+    ) -> tuple[Ints, Floats]:
         """Return class indices of shape (n,), and probabilities of shape (n, C).
 
         Under other class shares π′ than those of training, π, probabilities are multiplied by π′ / π. A tuned rule is
@@ -83,10 +99,12 @@ class Final:
         costs; what divides by the prior (prior_threshold, post-hoc adjustment, the plug-in rule) divides by π′.
         """
         logits = self.model.logits(matrix)
-        proba = self.point.posterior(logits)
+        proba = self._moved(logits, priors)
         point, rule = self.point, self.rule
+        if isinstance(rule, RowMinCost):
+            assert row_costs is not None
+            return rule.on(row_costs)(proba), proba
         if priors is not None:
-            proba = prior_shift(proba, point.priors, priors)
             scale = point.last_loss.parameters["logit_scale"]
             logits = logits + (np.log(priors) - np.log(point.priors)) / (1.0 if scale is None else scale)
             point = replace(point, priors=priors)
@@ -107,7 +125,7 @@ def fit_final(dataset: Dataset, settings: Settings, model: str, strategy: str, d
     model, strategy : str
         Names among those of `settings`.
     decision : {"default", "tuned"}
-        "tuned": the rule that is best for ``settings.decision_metric`` on out-of-fold probabilities of 3 inner
+        "tuned": the rule that is best for ``settings.aim`` on out-of-fold probabilities of 3 inner
         folds of all rows.
 
     Returns
@@ -146,7 +164,7 @@ def fit_final(dataset: Dataset, settings: Settings, model: str, strategy: str, d
             trouble=fitted.trouble,
             costs=settings.costs,
         )
-        if not np.isfinite(final.predictions(fold.outer.train)[1]).all():
+        if not np.isfinite(final.probabilities(fold.outer.train)).all():
             raise InputError("a model with finite probabilities", "NaN or infinite ones", "its training diverged.")
     return final
 

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard import training
+from steelyard import metrics, training
 from steelyard.comparison.dataset import Dataset
 from steelyard.comparison.folds import Split, inner_splits, seed
 from steelyard.comparison.preprocessing import preprocessor
 from steelyard.comparison.settings import Settings
 from steelyard.decisions import best_rule
+from steelyard.decisions.row_costs import RowCosts, RowMinCost
 from steelyard.strategies import Point, Strategy
 from steelyard.training import Fitted, Model
 from steelyard.tuning import retraining
@@ -143,7 +144,11 @@ class PreparedFold:
         if not strategy.needs_inner:
             return strategy
         target = self.dataset.target
-        metric = self.settings.measure(self.settings.decision_metric, target)
+        metric = self.settings.aim(target)
+        if metric.of_confusion is None and isinstance(self.dataset.costs, RowCosts):
+            # weights are the same for all rows: the costs that they answer to are those of a typical row
+            typical = self.dataset.costs.take(self.split.train).typical(self.outer.y)
+            metric = metrics.get(metric.name, target.counts.classes, target.positive, cost_matrix=typical)
         objective = Objective(metric, self.n_classes, target.positive, "default")
         return retraining.settled(strategy, model, self.task(strategy.name, test=False), objective)
 
@@ -223,10 +228,17 @@ def _scored(fold: PreparedFold, model: Model, point: Point, fitted: Fitted, rule
         split=fold.split,
         proba=proba,
         default=point.decide(logits),
-        tuned=None if rule is None else rule(proba),
+        tuned=None if rule is None else _labelled(rule, proba, fold),
         seconds=fitted.seconds,
         trouble=fitted.trouble,
     )
+
+
+def _labelled(rule: Any, proba: Floats, fold: PreparedFold) -> Ints:
+    if isinstance(rule, RowMinCost):
+        assert isinstance(fold.dataset.costs, RowCosts)
+        rule = rule.on(fold.dataset.costs.take(fold.split.test))
+    return np.asarray(rule(proba), np.int64)
 
 
 def _rules(
@@ -261,7 +273,14 @@ def _rules(
     }
 
 
-def tuned_rule(dataset: Dataset, settings: Settings, proba: Floats, y: Ints) -> Rule:
-    """Return the decision that is best on out-of-fold probabilities: a threshold, or a power of the priors."""
+def tuned_rule(dataset: Dataset, settings: Settings, proba: Floats, y: Ints) -> Any:
+    """Return the decision that is best on out-of-fold probabilities, for `Settings.aim`.
+
+    A threshold, or weights on the probabilities; they keep a floor that the metric has with confidence 0.9, where the
+    rows are enough to promise that. Under costs that each row has its own of: the least expected cost.
+    """
     target = dataset.target
-    return best_rule(proba, y, settings.measure(settings.decision_metric, target), target.positive)
+    aim = settings.aim(target)
+    if aim.of_confusion is None and settings.row_costs is not None:
+        return RowMinCost.fit(proba, y)
+    return best_rule(proba, y, aim, target.positive)

@@ -70,5 +70,6 @@ def free_threshold(metric: Metric, plain: OutOfFold, splits: Sequence[Split], da
             values.append(float("nan"))
             continue
         test = proba[split.test]
-        values.append(metric.value(target.y[split.test], test, np.asarray(rule(test), np.int64)))
+        of_fold = metric.at_rows(split.test)
+        values.append(of_fold.value(target.y[split.test], test, np.asarray(rule(test), np.int64)))
     return np.array(values)

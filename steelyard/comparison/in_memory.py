@@ -8,11 +8,15 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from steelyard.comparison.dataset import from_memory
+from steelyard.comparison import label_sets
+from steelyard.comparison.dataset import Dataset, from_memory
+from steelyard.comparison.label_sets import LabelSet
+from steelyard.comparison.multilabel import run_labels
 from steelyard.comparison.results import Result
 from steelyard.comparison.run_folder import claimed
 from steelyard.comparison.running import run
 from steelyard.comparison.settings import settings
+from steelyard.errors import InputError
 from steelyard.strategies import Strategy
 
 __all__ = ["compare"]
@@ -38,6 +42,7 @@ def compare(
     race: bool = False,
     jobs: int | None = None,
     ray: str | None = None,
+    cost_features: bool = False,
 ) -> Result:
     """Say which strategy helps on these data, and how sure that is.
 
@@ -51,7 +56,10 @@ def compare(
     ----------
     X : pandas, polars or Arrow table, mapping of columns, or array-like of shape (n, d)
         Numbers, categories, dates, missing values; a plain array gets the column names x0, x1, ...
-    y : list, ndarray, pandas, polars or Arrow column of n labels
+    y : list, ndarray, pandas, polars or Arrow column of n labels; or a table or array of shape (n, L)
+        With two columns or more of 0 and 1: several labels per row. Each is compared by itself, on folds that have all
+        of them, and strategies are ranked by the mean of the metric over labels. The result then also has `.labels`,
+        and its `.model` predicts an array of shape (n, L).
     strategies : names or `Strategy` objects, optional
         Default: all but those that must equal another. "all" takes every strategy. "none", the baseline, is added
         where it is missing.
@@ -62,8 +70,9 @@ def compare(
         logits; also as ("name", it), (it, {"epochs": 10}) or "package.module:function".
     metric : str, optional
         What to rank by; default expected_cost (lower is better) with `costs`, else average_precision for two classes,
-        balanced_accuracy for more. Tuned decisions are best for it if it depends on a decision; else for
-        expected_cost with `costs`, and for balanced accuracy without.
+        balanced_accuracy for more. Tuned decisions are best for it if it depends on a decision, and keep its floor
+        if it has one ("precision@recall>=0.95"), with confidence 0.9 where the rows are enough to promise that; else
+        they are best for expected_cost with `costs`, and for balanced accuracy without.
     cv, repeats : int
         Folds and repeats; default 5 and 3.
     random_state : int
@@ -79,7 +88,12 @@ def compare(
         Go on with the journal in `out`, if there is one. Default False.
     costs : array-like of shape (C, C), mapping, `Costs` or path, optional
         What mistakes cost: a matrix [truth, label] in the order of the sorted classes, truth → label → cost by name, or
-        a file (`sy.decisions.read_costs`). The same for every row.
+        a file (`sy.decisions.read_costs`). A cell that is a text names a column of the table: each row then has its own
+        costs, and a tuned decision is the label of least expected cost under these, on probabilities recalibrated in
+        the inner folds; a default one knows no costs, as ever. `.model` asks new rows for these columns.
+    cost_features : bool
+        Whether columns that costs stand in are features too. Default False: what is known only after the outcome would
+        tell it.
     groups : str or array-like of shape (n,), optional
         What rows belong to (a patient, a site): no group is on both sides of a split. The name of a column of `X`,
         which is then no feature, or a value per row.
@@ -120,7 +134,16 @@ def compare(
     [('none', 'default', 0.6), ('balanced', 'default', 0.75), ('none', 'tuned', 0.77), ('balanced', 'tuned', 0.74)]
     """
     with nullcontext() if out is None else claimed(out, resume=resume):
-        dataset = from_memory(X, y, positive, groups, time, dedupe)
+        dataset: Dataset | LabelSet
+        if label_sets.is_label_set(y):
+            if positive is not None:
+                raise InputError(
+                    "`positive` with one label per row", "several", "of several labels, 1 is the positive class."
+                )
+            label_sets.refuse_ties(groups, time, dedupe)
+            dataset = label_sets.from_memory(X, y, costs, cost_features)
+        else:
+            dataset = from_memory(X, y, positive, costs, cost_features, groups, time, dedupe)
         asked = settings(
             dataset.target,
             strategies,
@@ -130,11 +153,15 @@ def compare(
             repeats,
             random_state,
             decisions,
-            costs=costs,
+            costs=dataset.costs,
             ties=dataset.ties,
             race=race,
         )
-        result = run(dataset, asked, folder=out, jobs=jobs, ray=ray)
+        result: Result
+        if isinstance(dataset, LabelSet):
+            result = run_labels(dataset, asked, folder=out, jobs=jobs, ray=ray)
+        else:
+            result = run(dataset, asked, folder=out, jobs=jobs, ray=ray)
         if out is not None:
             result.save(out)
             if result.not_stored is not None:

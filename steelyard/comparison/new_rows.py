@@ -8,7 +8,7 @@ library, and runs no code. The numbers that come out are the ones that scikit-le
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -216,7 +216,7 @@ def learned(transformer: Any, features: Features) -> Columns:
     return Columns(tuple(numbers), tuple(categories), features.given)
 
 
-def selected(X: Any, columns: Columns) -> Table:
+def selected(X: Any, columns: Columns, also: Sequence[str] = ()) -> Table:
     """Take the needed columns out of a table in memory.
 
     Parameters
@@ -224,6 +224,8 @@ def selected(X: Any, columns: Columns) -> Table:
     X : pandas, polars or Arrow table, mapping of columns, or array-like of shape (n, d)
         A plain array has no names: its columns are those of the training table, in their order.
     columns : Columns
+    also : sequence of str
+        Other columns that are needed.
 
     Returns
     -------
@@ -236,17 +238,18 @@ def selected(X: Any, columns: Columns) -> Table:
     """
     import narwhals as nw
 
+    needed = list(dict.fromkeys((*columns.needed, *also)))
     if nw.dependencies.is_pandas_dataframe(X):
         names = [str(c) for c in X.columns]
-        return arrow_table(X.iloc[:, needed_columns(names, columns.needed, "the table")])
+        return arrow_table(X.iloc[:, needed_columns(names, needed, "the table")])
     frame = nw.from_native(X, eager_only=True, pass_through=True)
     if isinstance(frame, nw.DataFrame):
-        needed_columns(frame.columns, columns.needed, "the table")
-        return frame.select(list(columns.needed)).to_arrow()
+        needed_columns(frame.columns, needed, "the table")
+        return frame.select(needed).to_arrow()
     if isinstance(X, Mapping):
         by_name = {str(k): v for k, v in X.items()}
-        needed_columns(list(by_name), columns.needed, "the table")
-        return arrow_table({name: by_name[name] for name in columns.needed})
+        needed_columns(list(by_name), needed, "the table")
+        return arrow_table({name: by_name[name] for name in needed})
     table = arrow_table(X)
     if table.num_columns != len(columns.given):
         raise InputError(

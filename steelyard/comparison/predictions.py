@@ -13,18 +13,22 @@ from typing import Any, TextIO
 
 from steelyard.comparison.classifier import Classifier
 from steelyard.comparison.files import read_batches
+from steelyard.comparison.multilabel_classifier import MultiLabelClassifier
 from steelyard.errors import InputError
 
 __all__ = ["check_out", "column_names", "predict_file"]
 
+Model = Classifier | MultiLabelClassifier
 Write = Callable[[Any, Any], None]  # labels of shape (n,), probabilities of shape (n, C) or None
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _PARQUET = (".parquet", ".pq")
 
 
-def column_names(model: Classifier, proba: bool = True) -> list[str]:
+def column_names(model: Model, proba: bool = True) -> list[str]:
     """Return the columns that are written: "prediction", then "probability_<class>" for each class.
+
+    Of several labels: "prediction_<label>" for each, then "probability_<label>" for each.
 
     Examples
     --------
@@ -32,6 +36,9 @@ def column_names(model: Classifier, proba: bool = True) -> list[str]:
     >>> column_names(Classifier().fit(np.array([[0.0], [1.0], [2.0], [3.0]]), ["no", "no", "yes", "yes"]))
     ['prediction', 'probability_no', 'probability_yes']
     """
+    if isinstance(model, MultiLabelClassifier):
+        given = [f"prediction_{label}" for label in model.labels_]
+        return given + [f"probability_{label}" for label in model.labels_ if proba]
     texts = [str(label) for label in model.classes_.tolist()]
     if len(set(texts)) < len(texts):  # 1 and "1" are two classes
         texts = [repr(label) for label in model.classes_.tolist()]
@@ -54,7 +61,7 @@ def check_out(out: Path, data: Path) -> None:
 
 
 def predict_file(
-    model: Classifier,
+    model: Model,
     data: str | Path,
     out: Path | TextIO,
     proba: bool = True,
@@ -64,7 +71,7 @@ def predict_file(
 
     Parameters
     ----------
-    model : Classifier
+    model : Classifier or MultiLabelClassifier
     data : str or Path
         CSV, TSV, Parquet, Arrow or Feather; CSV and TSV also as .gz. Columns in any order; others are ignored.
     out : Path or text stream
@@ -85,10 +92,9 @@ def predict_file(
     InputError
         If the file cannot be read, lacks a column, or holds what a column cannot.
     """
-    columns = model.final_.columns
     done = 0
     with _writer(out, model, column_names(model, proba)) as write:
-        for table in read_batches(data, columns.types()):
+        for table in read_batches(data, model.column_types()):
             labels, probabilities = model.labels_and_proba(table)
             write(labels, probabilities if proba else None)
             done += table.num_rows
@@ -110,7 +116,7 @@ def _ending(path: Path) -> tuple[str, bool]:
 
 
 @contextmanager
-def _writer(out: Path | TextIO, model: Classifier, names: Sequence[str]) -> Iterator[Write]:
+def _writer(out: Path | TextIO, model: Model, names: Sequence[str]) -> Iterator[Write]:
     if not isinstance(out, Path):
         with _text_writer(out, ",", names) as write:
             yield write
@@ -152,28 +158,36 @@ def _text_writer(file: TextIO, separator: str, names: Sequence[str]) -> Iterator
         while header:
             rows.writerow(header.pop())
         if proba is None:
-            rows.writerows([label] for label in labels.tolist())
+            rows.writerows(_as_columns(labels).tolist())
         else:
             # Python writes the shortest text that reads as the same number
-            rows.writerows([label, *p] for label, p in zip(labels.tolist(), proba.tolist(), strict=True))
+            pairs = zip(_as_columns(labels).tolist(), proba.tolist(), strict=True)
+            rows.writerows([*label, *p] for label, p in pairs)
 
     yield write
     rows.writerows(header)
 
 
+def _as_columns(labels: Any) -> Any:
+    return labels if labels.ndim == 2 else labels[:, None]
+
+
 @contextmanager
-def _parquet_writer(path: Path, model: Classifier, names: Sequence[str]) -> Iterator[Write]:
+def _parquet_writer(path: Path, model: Model, names: Sequence[str]) -> Iterator[Write]:
     import pyarrow as pa
     from pyarrow import parquet
 
     kinds = {"b": pa.bool_(), "i": pa.int64(), "f": pa.float64()}
     kind = kinds.get(model.classes_.dtype.kind, pa.string())
-    schema = pa.schema([(names[0], kind), *((name, pa.float64()) for name in names[1:])])
+    n = sum(name.startswith("prediction") for name in names)
+    schema = pa.schema([*((name, kind) for name in names[:n]), *((name, pa.float64()) for name in names[n:])])
     with parquet.ParquetWriter(path, schema) as file:
 
         def write(labels: Any, proba: Any) -> None:
-            values = labels.tolist() if kind != pa.string() else [str(label) for label in labels.tolist()]
-            columns = [pa.array(values, kind)] + ([] if proba is None else [pa.array(p) for p in proba.T.copy()])
+            lists = [column.tolist() for column in _as_columns(labels).T]
+            texts = [[str(v) for v in column] if kind == pa.string() else column for column in lists]
+            columns = [pa.array(values, kind) for values in texts]
+            columns += [] if proba is None else [pa.array(p) for p in proba.T.copy()]
             file.write_table(pa.Table.from_arrays(columns, schema=schema))
 
         yield write

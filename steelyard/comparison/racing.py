@@ -155,13 +155,18 @@ class Race:
         target = self.dataset.target
         metric = self.settings.measure(self.settings.metric, target)
         own = [o for o in known if isinstance(o, Scores) and (o.model, o.strategy) == (model, strategy)]
-        scores = [np.array([metric.value(target.y[o.split.test], o.proba, o.default) for o in own])]
+        labels = [[o.default for o in own]]
         if decisions == 2:
-            tuned = [o.default if o.tuned is None else o.tuned for o in own]
-            scores.append(
-                np.array([metric.value(target.y[o.split.test], o.proba, t) for o, t in zip(own, tuned, strict=True)])
+            labels.append([o.default if o.tuned is None else o.tuned for o in own])
+        return [
+            np.array(
+                [
+                    metric.at_rows(o.split.test).value(target.y[o.split.test], o.proba, given)
+                    for o, given in zip(own, decided, strict=True)
+                ]
             )
-        return scores
+            for decided in labels
+        ]
 
 
 def _best(decisions: Sequence[Floats], greater_is_better: bool) -> float:

@@ -24,7 +24,7 @@ from steelyard.comparison.journal import FILE, Journal
 from steelyard.comparison.pieces import InThreads, Kept, Outcomes, Piece, Workers, recalled
 from steelyard.comparison.racing import Race
 from steelyard.comparison.results import SCHEMA_VERSION, Result
-from steelyard.comparison.scoring import fold_metrics, out_of_fold, scored_metrics
+from steelyard.comparison.scoring import floor_kept, fold_metrics, out_of_fold, scored_metrics, too_few_for_floor
 from steelyard.comparison.settings import BASELINE, Settings
 from steelyard.comparison.summary import best_of, summarise
 from steelyard.comparison.views import views
@@ -33,7 +33,7 @@ from steelyard.errors import InputError
 if TYPE_CHECKING:
     from steelyard.comparison.classifier import Classifier
 
-__all__ = ["Progress", "run"]
+__all__ = ["Progress", "run", "winner"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -47,6 +47,7 @@ def run(
     folder: str | Path | None = None,
     jobs: int | None = None,
     ray: str | None = None,
+    splits: Sequence[Split] | None = None,
 ) -> Result:
     """Train every strategy of every model on every fold and say what that amounts to.
 
@@ -63,6 +64,8 @@ def run(
         Processes that train at a time; −1: one per core. Default: this process.
     ray : str, optional
         Address of a Ray cluster that trains instead.
+    splits : sequence of Split, optional
+        Folds that are shared with other comparisons; default stratified by the target.
 
     Returns
     -------
@@ -74,9 +77,10 @@ def run(
         If the baseline itself cannot be trained, or the journal is of another comparison.
     """
     target = dataset.target
-    splits = outer_splits(
-        target.y, settings.cv, settings.repeats, settings.random_state, dataset.ties, target.counts.classes
-    )
+    if splits is None:
+        splits = outer_splits(
+            target.y, settings.cv, settings.repeats, settings.random_state, dataset.ties, target.counts.classes
+        )
     untuned = _untunable(dataset, settings, splits)
     if untuned:
         settings = replace(settings, tuned=False)
@@ -224,7 +228,9 @@ def _result(
     tested = next(iter(stored.values())).tested
     seen = {who: part.of(tested) for who, part in stored.items()}
     scored = replace(dataset, target=replace(dataset.target, y=dataset.target.y[tested]))
-    best = best_of(summary, seen, primary, scored.target.y, settings)
+    best = best_of(summary, seen, primary.at_rows(np.flatnonzero(tested)), scored.target.y, settings)
+    if primary.floor is not None and settings.tuned and best["strategy"] is not None:
+        best["decision"] = "tuned"  # the one that keeps the floor
     left_out = [*skipped.items(), *stopped.items()]
     content = {
         "schema_version": SCHEMA_VERSION,
@@ -234,14 +240,23 @@ def _result(
         "runs": _runs(scores, measured),
         "summary": summary,
         "best": best,
-        "warnings": [*dataset.warnings, *untuned, *_few_rows(dataset, settings), *_troubles(scores, settings)],
+        "floor": floor_kept(scores, measured, dataset, settings),
+        "metrics": {m.name: m.describe() for m in wanted},
+        "warnings": [
+            *dataset.warnings,
+            *untuned,
+            *too_few_for_floor(scores, dataset, settings),
+            *_few_rows(dataset, settings),
+            *_troubles(scores, settings),
+        ],
         "skipped": [{"model": model, "strategy": strategy, "reason": reason} for (model, strategy), reason in left_out],
         "views": views(seen, scored, summary, wanted, settings),
     }
-    return Result(content, stored, None if best["strategy"] is None else lambda: _winner(dataset, settings, best))
+    return Result(content, stored, None if best["strategy"] is None else lambda: winner(dataset, settings, best))
 
 
-def _winner(dataset: Dataset, settings: Settings, best: Mapping[str, Any]) -> Classifier:
+def winner(dataset: Dataset, settings: Settings, best: Mapping[str, Any]) -> Classifier:
+    """Return the part `best` of results.json trained on all rows."""
     from steelyard.comparison.classifier import trained  # loads scikit-learn
     from steelyard.comparison.final import fit_final
 

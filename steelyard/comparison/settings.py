@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,14 @@ from steelyard import metrics, strategies, training
 from steelyard.comparison.target import Target, check_folds
 from steelyard.comparison.ties import FREE, Ties
 from steelyard.decisions.cost_files import as_costs
+from steelyard.decisions.row_costs import RowCosts
 from steelyard.decisions.stated_costs import Costs
 from steelyard.errors import InputError, one_of
 from steelyard.metrics import Metric
 from steelyard.strategies import Strategy
 from steelyard.training import Model
 
-__all__ = ["BASELINE", "DEFAULT_MODELS", "DEFAULT_STRATEGIES", "Settings", "settings"]
+__all__ = ["BASELINE", "COST_METRIC", "DEFAULT_MODELS", "DEFAULT_STRATEGIES", "Settings", "settings"]
 
 BASELINE = "none"
 DEFAULT_MODELS = ("linear", "lightgbm", "mlp")
@@ -44,7 +45,7 @@ DEFAULT_STRATEGIES = (
     "balanced_batches",
 )
 _DECISION_METRIC = "balanced_accuracy"
-_COST_METRIC = "expected_cost"
+COST_METRIC = "expected_cost"
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,9 @@ class Settings:
     metric : str
         What strategies are ranked by.
     decision_metric : str
-        What tuned decisions are best for: `metric` if it depends on a decision; else, with costs, expected_cost, and
-        without, balanced accuracy.
+        The label metric that decisions are shown by: `metric` if it is one; what is to be raised, for a metric with a
+        floor (precision_<class> for precision@recall>=x); else, with costs, expected_cost, and without, balanced
+        accuracy.
     cv, repeats, random_state : int
     tuned : bool
         Whether decisions are tuned, beside the strategy's own.
@@ -72,6 +74,8 @@ class Settings:
         What rows are tied by, as results.json says it: {groups, time, dedupe}.
     race : bool
         Whether strategies that lose are stopped early.
+    row_costs : RowCosts or None
+        The same with the columns of the table, where costs stand in columns.
     """
 
     strategies: tuple[Strategy, ...]
@@ -86,12 +90,20 @@ class Settings:
     costs: Costs | None = None
     ties: Mapping[str, Any] = field(default_factory=lambda: FREE.describe())
     race: bool = False
+    row_costs: RowCosts | None = None
 
     def measure(self, name: str, target: Target) -> Metric:
         """Return the metric called `name`, knowing the classes, their shares and the costs."""
-        matrix = None if self.costs is None else self.costs.matrix
+        if name == COST_METRIC and self.row_costs is not None:
+            return self.row_costs.metric()
+        matrix = None if self.costs is None or self.costs.columns else self.costs.matrix
         counts = target.counts
         return metrics.get(name, counts.classes, target.positive, counts.priors, matrix)
+
+    def aim(self, target: Target) -> Metric:
+        """Return what tuned decisions are best for: `metric` where it has a floor to keep, else `decision_metric`."""
+        metric = self.measure(self.metric, target)
+        return metric if metric.floor is not None else self.measure(self.decision_metric, target)
 
     def to_dict(self, target: Target) -> dict[str, Any]:
         """Return the part `settings` of results.json."""
@@ -112,7 +124,7 @@ class Settings:
             "cv": self.cv,
             "repeats": self.repeats,
             "random_state": self.random_state,
-            "costs": None if self.costs is None else self.costs.matrix.tolist(),
+            "costs": None if self.costs is None else [list(row) for row in self.costs.cells],
             **self.ties,
             "race": self.race,
         }
@@ -153,8 +165,9 @@ def settings(
         Whether every strategy is also scored with a decision tuned inside the training fold.
     names : mapping, optional
         What to call the data and the target in the report.
-    costs : array-like of shape (C, C), mapping by name, `Costs`, or path of a file, optional
-        What mistakes cost; see `steelyard.decisions.cost_files.as_costs`.
+    costs : array-like of shape (C, C), mapping by name, `Costs`, path of a file, or `RowCosts`, optional
+        What mistakes cost; see `steelyard.decisions.cost_files.as_costs`. `RowCosts`: those of each row of the table
+        (`Dataset.row_costs`).
     ties : Ties
         Of the rows. Along time there is one arrangement of folds, so that `repeats` is 1.
     race : bool
@@ -179,21 +192,20 @@ def settings(
         hint = "folds along time are drawn once." if ties.time is not None else "use --repeats 3 (repeats=3)."
         raise InputError("at least 2 repeats for a race, which stops strategies between them", "1", hint)
     classes = target.counts.classes
-    stated = None if costs is None else _same_for_all(as_costs(costs, classes))
+    of_rows = costs if isinstance(costs, RowCosts) else None
+    stated = of_rows.costs if of_rows else None if costs is None else _same_for_all(as_costs(costs, classes))
     if metric is None:
         plain = "average_precision" if len(classes) == 2 else "balanced_accuracy"
-        metric = plain if stated is None else _COST_METRIC
-    if metric == _COST_METRIC and stated is None:
+        metric = plain if stated is None else COST_METRIC
+    if metric == COST_METRIC and stated is None:
         raise InputError(
             f"costs for the metric '{metric}'", "none", "give costs= (--costs FILE), or choose another metric."
         )
-    kind = metrics.get(metric, classes, target.positive, None, None if stated is None else stated.matrix).kind
-    deciding = _DECISION_METRIC if stated is None else _COST_METRIC
-    return Settings(
+    asked = Settings(
         strategies=_chosen(strategies),
         models=tuple(training.read(model)),
         metric=metric,
-        decision_metric=metric if kind == "label" else deciding,
+        decision_metric=_DECISION_METRIC if stated is None else COST_METRIC,
         cv=cv,
         repeats=repeats,
         random_state=random_state,
@@ -202,16 +214,31 @@ def settings(
         costs=stated,
         ties=ties.describe(),
         race=race,
+        row_costs=of_rows,
     )
+    return replace(asked, decision_metric=_shown_by(asked, target))
+
+
+def _shown_by(asked: Settings, target: Target) -> str:
+    """Return the label metric that decisions are shown by."""
+    metric = asked.measure(asked.metric, target)
+    if metric.ideal is not None:
+        raise InputError("a metric that more or less of is better, to rank by", f"'{metric.name}'", "neg_brier_score?")
+    if metric.kind == "label":
+        return metric.name
+    if metric.floor is not None:
+        quantity, k, _ = metric.floor
+        return f"{'precision' if quantity == 'recall' else 'recall'}_{target.counts.classes[k]}"
+    return asked.decision_metric
 
 
 def _same_for_all(costs: Costs) -> Costs:
     if costs.columns:
         raise InputError(
-            "costs that are the same for every row, to compare strategies by",
+            "costs that are the same for every row, to search weights by",
             f"the column {costs.columns[0]!r}",
-            "costs per row go with the decision: sy.decisions.min_cost(proba, costs.for_rows(table)); "
-            "here give a typical cost, and drop the column from the table if it is no feature.",
+            "costs per row go with sy.compare, or with the decision: sy.decisions.min_cost(proba, "
+            "costs.for_rows(table)); here give a typical cost.",
         )
     return costs
 

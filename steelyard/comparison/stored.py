@@ -14,11 +14,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,12 +28,16 @@ from steelyard import decisions, losses, training
 from steelyard.comparison.classifier import Classifier, trained
 from steelyard.comparison.final import Final
 from steelyard.comparison.new_rows import Columns
+from steelyard.decisions.row_costs import RowMinCost
 from steelyard.decisions.stated_costs import Costs
 from steelyard.errors import InputError, MissingDependencyError, one_of
 from steelyard.strategies import Point
 from steelyard.weights import ClassCounts
 
-__all__ = ["FOLDER", "SCHEMA_VERSION", "arguments", "load", "save"]
+if TYPE_CHECKING:
+    from steelyard.comparison.multilabel_classifier import MultiLabelClassifier
+
+__all__ = ["FOLDER", "SCHEMA_VERSION", "arguments", "damaged", "load", "replaced", "save", "write"]
 
 FOLDER = "model"
 SCHEMA_VERSION = 1
@@ -53,12 +58,12 @@ _LIBRARIES = (
 )
 
 
-def save(model: Classifier, folder: str | Path) -> Path:
+def save(model: Classifier | MultiLabelClassifier, folder: str | Path) -> Path:
     """Write a trained classifier into a folder, whole or not at all.
 
     Parameters
     ----------
-    model : Classifier
+    model : Classifier or MultiLabelClassifier
     folder : str or Path
         Made, or replaced once the new one is complete.
 
@@ -72,16 +77,28 @@ def save(model: Classifier, folder: str | Path) -> Path:
         If a label is neither text, a number, a truth value, a date nor a tuple of these; or a scikit-learn classifier
         of the user's own cannot be stored without pickle.
     """
+    from steelyard.comparison import multilabel_classifier  # stores its parts with this function
+
     folder = Path(folder)
+    if isinstance(model, multilabel_classifier.MultiLabelClassifier):
+        return multilabel_classifier.save(model, folder)
     content = _content(model)
+    with replaced(folder) as temporary:
+        sums = []
+        for name, data in content.items():
+            write(temporary / name, data)
+            sums.append(f"{hashlib.sha256(data).hexdigest()}  {name}\n")
+        write(temporary / _SUMS, "".join(sums).encode())
+    return folder
+
+
+@contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """Hand out a folder to write into; it becomes `folder` once everything is in it, and is gone if that fails."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
-        sums = []
-        for name, data in content.items():
-            _write(temporary / name, data)
-            sums.append(f"{hashlib.sha256(data).hexdigest()}  {name}\n")
-        _write(temporary / _SUMS, "".join(sums).encode())
+        yield temporary
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o777 & ~mask)  # mkdtemp makes folders that only their owner can read
@@ -89,10 +106,10 @@ def save(model: Classifier, folder: str | Path) -> Path:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    return folder
 
 
-def _write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes) -> None:
+    """Write a file, and wait until it is on the disk."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()
@@ -136,7 +153,7 @@ def _content(model: Classifier) -> dict[str, bytes]:
         "counts": final.counts.counts.tolist(),
         "positive": final.positive,
         "floats": final.floats,
-        "costs": None if final.costs is None else final.costs.matrix.tolist(),
+        "costs": None if final.costs is None else [list(row) for row in final.costs.cells],
         "target_prior": None if priors is None else priors.tolist(),
         "point": _point_as_json(final.point),
         "rule": None if final.rule is None else final.rule.to_dict(),
@@ -164,7 +181,7 @@ def _safetensors() -> Any:
     return safetensors.numpy
 
 
-def load(path: str | Path, factory: Any = None, trusted: Sequence[str] = ()) -> Classifier:
+def load(path: str | Path, factory: Any = None, trusted: Sequence[str] = ()) -> Any:
     """Load a classifier that a comparison stored.
 
     No file can make this run code: there is no pickle, and nothing is imported or called by a name that a file gives.
@@ -182,7 +199,7 @@ def load(path: str | Path, factory: Any = None, trusted: Sequence[str] = ()) -> 
 
     Returns
     -------
-    Classifier
+    Classifier, or MultiLabelClassifier where there were several labels
         A trained scikit-learn classifier; its predictions equal those before it was stored to the last bit.
 
     Raises
@@ -204,12 +221,17 @@ def load(path: str | Path, factory: Any = None, trusted: Sequence[str] = ()) -> 
     >>> bool((model.predict_proba(X) == result.model.predict_proba(X)).all())
     True
     """
+    from steelyard.comparison import multilabel_classifier
+
+    for place in (Path(path), Path(path) / FOLDER):
+        if (place / multilabel_classifier.FACTS).is_file():
+            return multilabel_classifier.load(place)
     folder = _folder(Path(path))
     files = _checked_files(folder)
     try:
         content = json.loads(files[_FACTS])
     except (ValueError, RecursionError) as error:
-        raise _damaged(folder, f"{_FACTS} is not JSON ({str(error)[:80]})") from None
+        raise damaged(folder, f"{_FACTS} is not JSON ({str(error)[:80]})") from None
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise InputError(
@@ -224,7 +246,7 @@ def load(path: str | Path, factory: Any = None, trusted: Sequence[str] = ()) -> 
     except (MissingDependencyError, _RefusedError, training.FactoryError):
         raise
     except Exception as error:  # whatever is wrong with a stranger's file, it is the file that is wrong
-        raise _damaged(folder, f"{type(error).__name__}: {str(error)[:200]}") from error
+        raise damaged(folder, f"{type(error).__name__}: {str(error)[:200]}") from error
 
 
 def _folder(path: Path) -> Path:
@@ -251,24 +273,25 @@ def _folder(path: Path) -> Path:
 def _checked_files(folder: Path) -> dict[str, bytes]:
     """Return the files, each as it was written."""
     if not (folder / _SUMS).is_file():
-        raise _damaged(folder, f"{_SUMS} is missing")
+        raise damaged(folder, f"{_SUMS} is missing")
     sums = {}
     for line in (folder / _SUMS).read_bytes().decode("ascii", "replace").splitlines():
         digest, _, name = line.partition("  ")
         sums[name] = digest
     if not {_FACTS, _ARRAYS} <= set(sums) <= {_FACTS, _ARRAYS, _TREES}:
-        raise _damaged(folder, f"{_SUMS} does not name its files")
+        raise damaged(folder, f"{_SUMS} does not name its files")
     files = {}
     for name, digest in sums.items():
         if not (folder / name).is_file():
-            raise _damaged(folder, f"{name} is missing")
+            raise damaged(folder, f"{name} is missing")
         files[name] = (folder / name).read_bytes()
         if hashlib.sha256(files[name]).hexdigest() != digest:
-            raise _damaged(folder, f"{name} is not as it was written")
+            raise damaged(folder, f"{name} is not as it was written")
     return files
 
 
-def _damaged(folder: Path, what: str) -> InputError:
+def damaged(folder: Path, what: str) -> InputError:
+    """Return the error of a stored model that is not as it was written."""
     return InputError(f"an undamaged model in '{folder}'", what, "copy it again, or run the comparison again.")
 
 
@@ -361,7 +384,7 @@ def _restored(
         positive=content["positive"],
         floats=bool(content["floats"]),
         trouble=content["trouble"],
-        costs=None if content.get("costs") is None else Costs.from_matrix(content["costs"], classes),
+        costs=None if content.get("costs") is None else _costs(content["costs"], classes),
     )
     prior = content["target_prior"]
     shares = None if prior is None else dict(zip(classes, prior, strict=True))
@@ -375,9 +398,20 @@ def _restored(
 
 def _try(classifier: Classifier) -> None:
     """Predict one row, so that parts that do not fit together are found now and not in the middle of a file."""
-    proba = classifier.predict_proba({name: [None] for name in classifier.final_.columns.needed})
+    final: Final = classifier.final_
+    row: dict[str, Any] = {name: [None] for name in final.columns.needed}
+    if isinstance(final.rule, RowMinCost):  # labels depend on costs that this row has none of
+        if not final.cost_columns or len(final.rule.offsets) != final.counts.n_classes:
+            raise InputError("costs in columns, and an offset for each class", "a rule that does not fit them")
+        proba = classifier.predict_proba(row)
+    else:
+        proba = classifier.labels_and_proba(row)[1]
     if proba.shape != (1, classifier.counts_.n_classes):
         raise InputError(f"probabilities of {classifier.counts_.n_classes} classes", f"shape {proba.shape}")
+
+
+def _costs(cells: Any, classes: tuple[Any, ...]) -> Costs:
+    return Costs(classes, tuple(tuple(c if isinstance(c, str) else float(c) for c in row) for row in cells))
 
 
 def _listed(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from steelyard.comparison.settings import BASELINE
 from steelyard.errors import InputError
-from steelyard.metrics import get, holm, names, verdict
+from steelyard.metrics import WITH_IDEAL, get, holm, names, verdict
 from steelyard.metrics.ranks import across_sets, rank_methods
 
 __all__ = ["common_metrics", "summarise_sets"]
@@ -31,7 +31,8 @@ def common_metrics(results: Mapping[str, Row], first: str) -> list[str]:
     ['roc_auc', 'f1']
     """
     found = [dict.fromkeys(r["metric"] for r in one["summary"]) for one in results.values()]
-    general = {first, *names()}
+    # a slope of which neither more nor less is better has no rank
+    general = {first, *names()} - set(WITH_IDEAL)
     shared = [name for name in found[0] if name in general and all(name in others for others in found)] if found else []
     return sorted(shared, key=lambda name: name != first)
 

@@ -15,7 +15,7 @@ from steelyard.comparison.settings import BASELINE, Settings
 from steelyard.metrics import Estimate, Metric, corrected_resampled_t, holm, smallest_detectable, verdict
 from steelyard.metrics.intervals import Verdict
 
-__all__ = ["best_of", "summarise"]
+__all__ = ["best_among", "best_of", "summarise"]
 
 Floats = NDArray[np.float64]
 Values = Mapping[
@@ -24,6 +24,7 @@ Values = Mapping[
 
 _ALPHA = 0.05  # of a verdict, over the strategies of a model
 _POWER = 0.8  # with which the smallest detectable difference would be found
+Candidate = Sequence[Callable[[NDArray[np.float64] | None], float]]  # per repeat: the metric as a function of weights
 
 # a difference below this is what two optimisers of the same loss may differ by, whatever its p-value; costs, which have
 # a unit, are counted in the range of what a row may cost
@@ -78,7 +79,8 @@ def summarise(
             gains = {s: values[s, name] - values[BASELINE, name] for s in tested}
             differences = {s: corrected_resampled_t(gain, test_to_train) for s, gain in gains.items()}
             adjusted = _adjusted({s: d.p_value for s, d in differences.items()}, stopped)
-            verdicts = {s: _verdict(differences[s].mean, adjusted[s], metric) for s in tested}
+            base = corrected_resampled_t(values[BASELINE, name], test_to_train).mean
+            verdicts = {s: _verdict(differences[s].mean, base, adjusted[s], metric) for s in tested}
             moved: Collection[str] = ()
             if metric.kind == "label" and decision == "default" and "helps" in verdicts.values():
                 is_tuned = settings.decision_metric == metric.name
@@ -108,9 +110,10 @@ def _adjusted(p_values: Mapping[str, float], stopped: int) -> dict[str, float]:
     return dict(zip(p_values, found[: len(p_values)].tolist(), strict=True))
 
 
-def _verdict(difference: float, p: float, metric: Metric) -> Verdict:
+def _verdict(difference: float, base: float, p: float, metric: Metric) -> Verdict:
     told_apart = abs(difference) >= _RESOLUTION * _unit(metric)
-    return verdict(difference, p if told_apart else 1.0, metric.greater_is_better, _ALPHA)
+    up_is_better = metric.improves(difference, base) == (difference > 0)
+    return verdict(difference, p if told_apart else 1.0, up_is_better, _ALPHA)
 
 
 def _only_moved(
@@ -155,6 +158,23 @@ def best_of(
     Of equal means the earlier wins, the baseline first and the default decision before the tuned one: what is
     simpler needs no reason.
     """
+
+    def over_repeats(row: Mapping[str, Any]) -> Candidate:
+        stored = scores[row["model"], row["strategy"]]
+        labels = stored.labels(row["decision"])
+        return [metric.prepare(y, stored.proba[r], labels[r]) for r in range(len(labels))]
+
+    return best_among(summary, over_repeats, metric, y, settings)
+
+
+def best_among(
+    summary: Sequence[Mapping[str, Any]],
+    candidate: Callable[[Mapping[str, Any]], Candidate],
+    metric: Metric,
+    strata: NDArray[np.int64],
+    settings: Settings,
+) -> dict[str, Any]:
+    """Return what `best_of` does, of rows whose metric on drawn rows `candidate` knows; these are drawn in strata."""
     rows = [r for r in summary if r["metric"] == metric.name and np.isfinite(r["mean"])]
     empty = {"model": None, "strategy": None, "decision": None, "metric": metric.name}
     if not rows:
@@ -163,16 +183,11 @@ def best_of(
     # twelve digits: equal but for rounding is equal
     order = [round(sign * r["mean"] / _unit(metric), 12) for r in rows]
     winner = int(np.argmax(order))
-    candidates = []
-    for row in rows:
-        stored = scores[row["model"], row["strategy"]]
-        labels = stored.labels(row["decision"])
-        candidates.append([metric.prepare(y, stored.proba[r], labels[r]) for r in range(len(labels))])
     corrected = corrected_for_selection(
-        candidates,
+        [candidate(row) for row in rows],
         winner,
         rows[winner]["mean"],
-        y,
+        strata,
         seed(settings.random_state, "bootstrap"),
         metric.greater_is_better,
     )

@@ -18,9 +18,11 @@ from steelyard.decisions.validation import checked_probabilities
 from steelyard.errors import InputError
 from steelyard.metrics.catalogue import Metric
 
-__all__ = ["best_cut", "best_rule", "chosen"]
+__all__ = ["CONFIDENCE", "best_cut", "best_rule", "chosen"]
 
 Floats = NDArray[np.float64]
+
+CONFIDENCE = 0.9  # with which a floor holds on new rows, unless another is asked for
 
 
 def best_rule(
@@ -28,7 +30,7 @@ def best_rule(
     y: ArrayLike,
     metric: Metric,
     positive: int | None = None,
-    confidence: float | None = 0.9,
+    confidence: float | None = CONFIDENCE,
     random_state: int = 0,
 ) -> Threshold | PlugIn:
     """Return the rule that is best for a metric on scored rows: a threshold, or weights on the probabilities.

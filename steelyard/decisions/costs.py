@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from steelyard.decisions.validation import checked_probabilities
 from steelyard.errors import InputError
 
-__all__ = ["checked_costs", "min_cost", "min_cost_threshold"]
+__all__ = ["cheapest", "checked_costs", "min_cost", "min_cost_threshold"]
 
 Floats = NDArray[np.float64]
 
@@ -69,10 +69,10 @@ def min_cost(proba: ArrayLike, cost_matrix: Any) -> NDArray[np.int64]:
     n, n_classes = p.shape
     costs = checked_costs(cost_matrix, n_classes, n)
     if costs.ndim == 2:
-        return _cheapest(p, costs)
+        return cheapest(p, costs)
     out = np.empty(n, np.int64)
     for part in _parts(n, n_classes):
-        out[part] = _cheapest(p[part], costs[part])
+        out[part] = cheapest(p[part], costs[part])
     return out
 
 
@@ -86,7 +86,8 @@ def _regret(costs: NDArray[Any]) -> Floats:
     return np.asarray(costs - np.diagonal(costs, axis1=-2, axis2=-1)[..., None])
 
 
-def _cheapest(p: Floats, costs: NDArray[Any]) -> NDArray[np.int64]:
+def cheapest(p: Floats, costs: NDArray[Any]) -> NDArray[np.int64]:
+    """Return what `min_cost` does, of probabilities and costs that were checked."""
     regret = _regret(costs)
     if p.shape[1] == 2:
         # two products instead of a matrix product: label 1 where missing it is dearer than a false alarm

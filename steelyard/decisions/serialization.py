@@ -11,6 +11,7 @@ from steelyard.decisions.assessment import Comparison, Interval
 from steelyard.decisions.fitted import Rule
 from steelyard.decisions.label_thresholds import LabelThresholds
 from steelyard.decisions.promises import Promise
+from steelyard.decisions.row_costs import RowMinCost
 from steelyard.decisions.rules import IndexRule
 from steelyard.decisions.rules import from_dict as index_rule
 from steelyard.errors import InputError
@@ -50,7 +51,7 @@ def _interval(interval: Interval) -> list[float | None]:
     return [x if math.isfinite(x) else None for x in (interval.mean, interval.low, interval.high)]
 
 
-def from_dict(content: Mapping[str, Any]) -> IndexRule | LabelThresholds | Rule:
+def from_dict(content: Mapping[str, Any]) -> IndexRule | LabelThresholds | RowMinCost | Rule:
     """Return the rule that `to_dict` described: one of class indices, or one that `sy.decisions.fit` returned.
 
     Parameters
@@ -60,7 +61,7 @@ def from_dict(content: Mapping[str, Any]) -> IndexRule | LabelThresholds | Rule:
 
     Returns
     -------
-    Threshold, PlugIn, TopAlarms, LabelThresholds or Rule
+    Threshold, PlugIn, TopAlarms, LabelThresholds, RowMinCost or Rule
 
     Raises
     ------
@@ -78,6 +79,9 @@ def from_dict(content: Mapping[str, Any]) -> IndexRule | LabelThresholds | Rule:
     try:
         if content.get("rule") == "fitted":
             return _fitted(content)
+        if content.get("rule") == "row_min_cost":
+            _only_finite([content["slope"], *content["offsets"]])
+            return RowMinCost.from_dict(content)
         return _decision(content)
     except InputError:
         raise

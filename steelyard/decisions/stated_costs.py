@@ -169,6 +169,10 @@ class Costs:
         """Let NumPy take the matrix, so that costs go wherever a cost matrix goes."""
         return self.matrix if dtype is None else self.matrix.astype(dtype)
 
+    def columns_of(self, table: Any) -> dict[str, Floats]:
+        """Return the columns of a table that costs stand in, checked as `for_rows` does; float64 of shape (n,)."""
+        return {name: _numbers(table, name) for name in self.columns}
+
     def for_rows(self, table: Any) -> Floats:
         """Return the cost matrix of each row.
 
@@ -194,7 +198,7 @@ class Costs:
         >>> costs.for_rows({"amount": [100.0]})
         array([[[ 0., 5.], [100., 0.]]])
         """
-        values = {name: _numbers(table, name) for name in self.columns}
+        values = self.columns_of(table)
         n = len(values[self.columns[0]]) if values else _length(table)
         if not values:
             return np.broadcast_to(self.matrix, (n, len(self.classes), len(self.classes)))

@@ -6,10 +6,11 @@ oracles of its tests.
 
 from __future__ import annotations
 
-from steelyard.metrics.catalogue import Metric, get, names, standard_names
+from steelyard.metrics.catalogue import WITH_IDEAL, Metric, get, names, standard_names
 from steelyard.metrics.intervals import Estimate, corrected_resampled_t, holm, smallest_detectable, verdict
 
 __all__ = [
+    "WITH_IDEAL",
     "Estimate",
     "Metric",
     "corrected_resampled_t",

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.errors import InputError, did_you_mean
+from steelyard.metrics import calibration as _calibration
 from steelyard.metrics import confusion as _confusion
 from steelyard.metrics import probability as _probability
 from steelyard.metrics import ranking as _ranking
 
-__all__ = ["Metric", "get", "names", "standard_names"]
+__all__ = ["WITH_IDEAL", "Metric", "get", "names", "standard_names"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -48,6 +49,10 @@ class Metric:
         What expected_cost counts with.
     ratio_of : int or None
         The class whose F1 it is, where there are more than two.
+    ideal : float or None
+        The value that is best, where neither more nor less is: 1 for a calibration slope.
+    at_rows_ : callable or None
+        Positions of rows → the metric of these rows, where rows differ in more than truth and prediction.
     """
 
     name: str
@@ -61,6 +66,28 @@ class Metric:
     floor: tuple[str, int, float] | None = None
     cost_matrix: Floats | None = field(default=None, compare=False)
     ratio_of: int | None = None
+    ideal: float | None = None
+    at_rows_: Callable[[NDArray[np.intp]], Metric] | None = field(default=None, compare=False)
+
+    def at_rows(self, rows: NDArray[np.intp]) -> Metric:
+        """Return the metric of some rows of the table: the same, unless each row has its own costs."""
+        return self if self.at_rows_ is None else self.at_rows_(rows)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a reader of its values has to know, as JSON data."""
+        return {
+            "kind": self.kind,
+            "explanation": self.explanation,
+            "chance": self.chance,
+            "greater_is_better": None if self.ideal is not None else self.greater_is_better,
+            "ideal": self.ideal,
+        }
+
+    def improves(self, difference: float, baseline: float) -> bool:
+        """Say whether a difference from the value of a baseline is for the better."""
+        if self.ideal is not None:
+            return abs(baseline + difference - self.ideal) < abs(baseline - self.ideal)
+        return (difference > 0) == self.greater_is_better
 
     def prepare(self, y: Ints, proba: Floats, predicted: Ints) -> OfWeights:
         """Do what does not depend on row weights once; return the metric as a function of the weights.
@@ -105,6 +132,24 @@ def _probabilistic(name: str, rows: Callable[[Floats, Ints], Floats], explanatio
     return Metric(name, "probability", explanation, (lowest, 0.0), prepare)
 
 
+def _of_parts(name: str, which: Sequence[int], part: str, explanation: str, **more: Any) -> Metric:
+    """Sum over `which` of a part of the Brier score; for two classes that is the positive one alone."""
+
+    def prepare(y: Ints, proba: Floats, _: Ints) -> OfWeights:
+        binned = [(_calibration.Binned.of(proba[:, k]), y == k) for k in which]
+        return lambda weight: float(sum(getattr(b.parts(hit, weight), part) for b, hit in binned))
+
+    most = float(min(len(which), 2))
+    return Metric(name, "probability", explanation, (-most, most), prepare, **more)
+
+
+def _line(name: str, value: Callable[[Floats, Ints, Floats | None], float], ideal: float, explanation: str) -> Metric:
+    def prepare(y: Ints, proba: Floats, _: Ints) -> OfWeights:
+        return lambda weight: value(proba, y, weight)
+
+    return Metric(name, "probability", explanation, (-np.inf, np.inf), prepare, ideal=ideal)
+
+
 _OF_CLASS = re.compile(r"(recall|precision|f1)_(.+)")
 _AT = re.compile(r"(precision|recall)(?:_(?P<label>.+))?@(precision|recall)>=(?P<level>[0-9.]+)")
 _PLAIN = (
@@ -117,8 +162,13 @@ _PLAIN = (
     "worst_recall",
     "neg_log_loss",
     "neg_brier_score",
+    "brier_reliability",
+    "brier_resolution",
 )
+# best at a value, neither more nor less; the intercept is of two classes
+WITH_IDEAL = ("calibration_slope", "calibration_intercept")
 _PATTERNS = (
+    "brier_uncertainty",
     "f1",
     "f1_<class>",
     "precision_<class>",
@@ -137,12 +187,13 @@ def names() -> tuple[str, ...]:
     >>> names()[:3]
     ('average_precision', 'roc_auc', 'balanced_accuracy')
     """
-    return _PLAIN + _PATTERNS
+    return _PLAIN + WITH_IDEAL + _PATTERNS
 
 
 def standard_names(classes: Sequence[Hashable]) -> tuple[str, ...]:
-    """Return the metrics that every comparison reports: the plain ones and the recall of each class."""
-    return _PLAIN + tuple(f"recall_{label}" for label in classes)
+    """Return the metrics that every comparison reports: the plain ones, the recalibrating line, and every recall."""
+    line = {0: (), 2: WITH_IDEAL}.get(len(classes), WITH_IDEAL[:1])
+    return _PLAIN + line + tuple(f"recall_{label}" for label in classes)
 
 
 def get(
@@ -160,7 +211,9 @@ def get(
         scikit-learn's name where it has one: average_precision, roc_auc, balanced_accuracy, f1_macro,
         matthews_corrcoef, neg_log_loss, neg_brier_score, f1 (two classes: of the positive one). Ours: g_mean,
         worst_recall, recall_<class>, precision_<class>, f1_<class>, expected_cost (lower is better),
-        precision@recall>=x, recall@precision>=x.
+        precision@recall>=x, recall@precision>=x; brier_reliability (lower is better), brier_resolution and
+        brier_uncertainty, of which the Brier score is the first less the second plus the third; calibration_slope
+        (best at 1) and, for two classes, calibration_intercept (best at 0).
         With more than two classes, average_precision and roc_auc are means over one class against
         the rest, and the last two name their class: "precision_<class>@recall>=x".
     classes : sequence
@@ -200,14 +253,18 @@ def get(
         return _of_class("f1", "f1", rank[0], labels)
     of_class = _OF_CLASS.fullmatch(name)
     misspelt = of_class is not None and of_class[2] not in labels and did_you_mean(name, ["f1_macro"])
-    if of_class is not None and "@" not in name and not misspelt:
+    if of_class is not None and (of_class[2] in labels or "@" not in name) and not misspelt:
         return _of_class(name, of_class[1], _class_index(name, of_class[2], labels), labels)
     at = _AT.fullmatch(name)
     if at is not None and at[1] != at[3]:
         return _at_level(name, at, labels, rank)
     if name == "expected_cost":
         return _expected_cost(n, cost_matrix)
-    hint = did_you_mean(name, _PLAIN + tuple(f"recall_{label}" for label in labels))
+    if name == "calibration_intercept":
+        raise InputError(
+            f"two classes for `{name}`", str(n), "calibration_slope has one number for any number of them."
+        )
+    hint = did_you_mean(name, _PLAIN + WITH_IDEAL + tuple(f"recall_{label}" for label in labels))
     raise InputError(f"a metric, one of {', '.join(names())}", repr(name), hint)
 
 
@@ -241,6 +298,24 @@ def _plain(name: str, n: int, rank: list[int], priors: Floats | None) -> Metric 
         case "neg_brier_score":
             text = "Minus the mean squared error of the probabilities; 0 is perfect."
             return _probabilistic(name, _probability.brier_score, text, -1.0 if n == 2 else -2.0)
+        case "brier_reliability":
+            text = "Squared distance of probabilities from the shares that came true, freed of chance; 0 is perfect."
+            return _of_parts(name, rank, "reliability", text, greater_is_better=False)
+        case "brier_resolution":
+            text = "How far the probabilities tell rows apart: what they take off the Brier score of the class shares."
+            return _of_parts(name, rank, "resolution", text)
+        case "brier_uncertainty":
+            text = "Brier score of the class shares: the same for every model."
+            return _of_parts(name, rank, "uncertainty", text, greater_is_better=False)
+        case "calibration_slope":
+            text = (
+                "Slope of logistic recalibration: 1 is right; below 1 probabilities are too extreme, above too timid."
+            )
+            return _line(name, lambda p, y, w: _calibration.recalibrate(p, y, w).slope, 1.0, text)
+        case "calibration_intercept" if n == 2:
+            k = rank[0]
+            text = "Log odds by which the positive class is stated too rarely (above 0) or too often (below 0)."
+            return _line(name, lambda p, y, w: _calibration.calibration_intercept(p[:, k], y == k, w), 0.0, text)
     return None
 
 

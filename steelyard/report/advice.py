@@ -68,6 +68,18 @@ _ADVICE = (
         "Collect more rows of that class, merge it with another, or use fewer repeats and more folds.",
     ),
     _Advice(
+        r"says what mistakes cost, and is no feature",
+        "What a row costs is often known only after its outcome, and would tell it to a model. Decisions use it all "
+        "the same: it has to be known when a row is decided on, for the tuned decision to be usable.",
+        "Ask for it with --cost-features, if it is known as early as the other columns.",
+    ),
+    _Advice(
+        r"cannot be promised with confidence",
+        "To be sure of a share among new rows takes rows: below this number even a decision that misses none of them "
+        "proves nothing.",
+        "Collect more rows of that class, or ask for a lower floor.",
+    ),
+    _Advice(
         r"^class .* has \d+ rows",
         "One row more or less moves the recall of this class by several per cent. That is noise of the data, which no "
         "number of repeats takes away.",

@@ -25,10 +25,13 @@ def metric_called(name: str, results: Results) -> Metric:
     classes = dataset["classes"]
     priors = np.asarray(dataset["counts"], float) / sum(dataset["counts"])
     index = None if positive is None else classes.index(positive)
-    costs = results["settings"].get("costs")
-    if costs is None:
-        costs = 1.0 - np.eye(len(classes))  # of results without them only words and direction are asked
-    return metrics.get(name, classes, index, priors, np.asarray(costs, float))
+    cells = results["settings"].get("costs")
+    costs = 1.0 - np.eye(
+        len(classes)
+    )  # of results without them, or with one per row, only words and direction are asked
+    if cells is not None and not any(isinstance(c, str) for row in cells for c in row):
+        costs = np.asarray(cells, float)
+    return metrics.get(name, classes, index, priors, costs)
 
 
 def worth(value: float | None, metric: Metric) -> float:

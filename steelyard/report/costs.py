@@ -31,12 +31,16 @@ def stated_costs(results: Results) -> dict[str, Any] | None:
         return None
     dataset = results["dataset"]
     names = [str(c) for c in dataset["classes"]]
-    costs = Costs.from_matrix(matrix, dataset["classes"])
+    costs = Costs(tuple(dataset["classes"]), tuple(tuple(row) for row in matrix))
     counts = dict(zip(costs.classes, dataset["counts"], strict=True))
     order = sorted(range(len(names)), key=lambda k: -dataset["counts"][k])
     shown = len(names) <= _MOST_CLASSES
     return {
         "sentences": in_words(costs, counts, results["settings"]["positive"]).split("\n"),
         "labels": [names[j] for j in order] if shown else [],
-        "rows": [{"label": names[k], "cells": [amount(matrix[k][j]) for j in order]} for k in order] if shown else [],
+        "rows": [{"label": names[k], "cells": [_cell(matrix[k][j]) for j in order]} for k in order] if shown else [],
     }
+
+
+def _cell(cost: float | str) -> str:
+    return cost if isinstance(cost, str) else amount(cost)

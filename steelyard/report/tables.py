@@ -63,7 +63,7 @@ def all_metrics(results: Results, models: Sequence[str]) -> dict[str, Any]:
     }
 
     def cells(model: str, strategy: str) -> list[str]:
-        digits = {m: 4 if m.startswith("neg_") else 3 for m in names}
+        digits = {m: 4 if m.startswith(("neg_", "brier_")) else 3 for m in names}
         return [words.number(means.get((model, strategy, m)), digits[m]) for m in names]
 
     return {

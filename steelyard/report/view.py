@@ -15,6 +15,8 @@ from steelyard.report.advice import notes, skipped
 from steelyard.report.content import Results, metric_called, models_in, rows_of
 from steelyard.report.costs import stated_costs
 from steelyard.report.curves import figures
+from steelyard.report.floors import floor
+from steelyard.report.labels import label_counts, label_rows
 from steelyard.report.matrices import confusions
 from steelyard.report.ranking import findings, ranking
 from steelyard.report.tables import all_metrics, recalls
@@ -53,13 +55,15 @@ def view(results: Results) -> dict[str, Any]:
         "best": _best(results),
         "charts": [ranking(results, metric, models) for metric in (primary, second)],
         "costs": stated_costs(results),
+        "floor": floor(results, models),
+        "labels": label_rows(results),
         "recalls": recalls(results, models),
         "confusions": confusions(results, models),
         "figures": figures(results, models),
         "table": all_metrics(results, models),
         "facts": _facts(results, models),
         "classes": _classes(dataset),
-        "few_classes": len(dataset["classes"]) <= _FEW_CLASSES,
+        "few_classes": len(label_counts(dataset) or dataset["classes"]) <= _FEW_CLASSES,
         "notes": notes(results["warnings"]),
         "skipped": skipped(results["skipped"], models),
         "strategies": [_described(name, models) for name in settings["strategies"]],
@@ -76,7 +80,9 @@ def _contents(page: dict[str, Any]) -> list[tuple[str, str]]:
     sections = [
         ("notes", "notes", page["notes"] or page["skipped"]),
         ("costs", "costs", page["costs"]),
+        ("floor", "floor", page["floor"]),
         *((f"ranking-{k}", chart["metric"], True) for k, chart in enumerate(page["charts"], start=1)),
+        ("labels", "labels", page["labels"]),
         ("recall", "recall of each class", page["recalls"]),
         ("confusion", "confusion matrices", page["confusions"]),
         ("curves", "precision and recall", page["figures"]),
@@ -92,16 +98,19 @@ def _best(results: Results) -> dict[str, Any] | None:
     best = results["best"]
     if best["strategy"] is None:
         return None
+    metric = metric_called(best["metric"], results)
+    # what does not depend on a decision has one row, whichever decision is recommended
+    decision = best["decision"] if metric.kind == "label" else "default"
+    about = best | {"decision": decision}
     mean = next(
         r["mean"]
         for r in results["summary"]
-        if all(r[key] == best[key] for key in ("model", "strategy", "decision", "metric"))
+        if all(r[key] == about[key] for key in ("model", "strategy", "decision", "metric"))
     )
-    kind = metric_called(best["metric"], results).kind
     return {
         "strategy": best["strategy"],
         "model": best["model"],
-        "decision": f" with its {best['decision']} decision" if kind == "label" else "",
+        "decision": f" with its {best['decision']} decision" if metric.kind == "label" or metric.floor else "",
         "metric": best["metric"],
         "mean": words.number(mean),
         "estimate": words.number(best["estimate"]),
@@ -122,14 +131,19 @@ def _facts(results: Results, models: Sequence[str]) -> list[tuple[str, str]]:
         ("seed", str(settings["random_state"])),
         ("fingerprint", dataset["fingerprint"][:12]),
     ]
-    if settings["positive"] is not None:
+    labels = label_counts(dataset)
+    if labels is not None:
+        rarest, n = min(labels, key=lambda pair: pair[1])
+        facts[2:4] = [("labels", str(len(labels))), ("rarest label", f"{rarest}, {n:,} rows")]
+    elif settings["positive"] is not None:
         facts.insert(3, ("positive class", str(settings["positive"])))
     return facts
 
 
 def _classes(dataset: Results) -> list[dict[str, Any]]:
-    total, most = sum(dataset["counts"]), max(dataset["counts"])
-    rows = sorted(zip(dataset["classes"], dataset["counts"], strict=True), key=lambda r: -r[1])
+    counts = label_counts(dataset) or list(zip(dataset["classes"], dataset["counts"], strict=True))
+    total, most = dataset["rows"], max(n for _, n in counts)
+    rows = sorted(counts, key=lambda r: -r[1])
     return [
         {
             "label": str(c),

@@ -54,3 +54,20 @@ def test_what_is_handed_out_cannot_change_the_result():
     result.to_dict()["best"]["strategy"] = "changed"
     result.best["strategy"] = "changed"
     assert result.best == {"strategy": "none"}
+
+
+@pytest.mark.parametrize(("n_classes", "listed"), [(50, 50), (51, 0)])
+def test_recalls_stand_beside_the_counts_of_up_to_fifty_classes(n_classes, listed):
+    from steelyard.comparison.dataset import from_memory
+    from steelyard.comparison.scoring import scored_metrics
+    from steelyard.comparison.settings import settings
+
+    y = [f"species {k % n_classes}" for k in range(4 * n_classes)] + ["species 7"] * 5
+    dataset = from_memory(np.arange(2.0 * len(y)).reshape(-1, 2) % 17, y)
+    names = [m.name for m in scored_metrics(dataset, settings(dataset.target, cv=2))]
+    about = dataset.describe()
+    recalls = [f"recall_{label}" for label in about["classes"]]
+    assert [name for name in names if name.startswith("recall_")] == recalls[:listed]
+    assert ("calibration_slope" in names) == (listed > 0)
+    assert about["counts"][about["classes"].index("species 7")] == 9
+    assert len(about["counts"]) == n_classes

@@ -46,6 +46,8 @@ def test_results_have_the_promised_form(result):
         "runs",
         "summary",
         "best",
+        "floor",
+        "metrics",
         "warnings",
         "skipped",
         "views",

@@ -72,7 +72,13 @@ def test_values_keep_to_their_bounds_and_perfect_scores_reach_the_upper_one(clas
         metric = get(name, classes)
         low, high = metric.bounds
         assert low <= metric.value(y, proba, predicted) <= high
-        assert metric.value(y, np.eye(len(classes))[y], y) == pytest.approx(high), name
+        perfect = metric.value(y, np.eye(len(classes))[y], y)
+        if metric.ideal is not None:
+            assert np.isnan(perfect), name  # certainty has no finite line
+        elif name == "brier_resolution":
+            assert perfect == pytest.approx(get("brier_uncertainty", classes).value(y, proba, predicted))
+        else:
+            assert perfect == pytest.approx(high if metric.greater_is_better else 0.0), name
 
 
 def test_means_over_classes_equal_scikit_learn():
@@ -107,6 +113,13 @@ def test_the_positive_class_is_the_one_ranked():
 def test_a_metric_that_does_not_exist_or_fit_is_refused(name, classes, message):
     with pytest.raises(InputError, match=message):
         get(name, classes)
+
+
+def test_a_class_may_have_a_name_that_looks_like_a_level():
+    classes = ["a@recall>=0.5", "b@x.org"]
+    y, predicted = np.array([0, 1, 1]), np.array([0, 1, 0])
+    assert get("recall_b@x.org", classes).value(y, np.empty((3, 2)), predicted) == 0.5
+    assert get("precision_a@recall>=0.5", classes).value(y, np.empty((3, 2)), predicted) == 0.5
 
 
 def test_expected_cost_is_better_when_lower():

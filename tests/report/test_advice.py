@@ -29,6 +29,10 @@ def given():
     )
     said = list(from_memory(frame, y).warnings)
     said += from_memory(np.repeat(rng.normal(size=(60, 1)), 2, 0), y).warnings
+    priced = {"a": np.arange(n) % 7, "sum": np.ones(n)}
+    said += from_memory(priced, y, costs={"rare": {"common": "sum"}, "common": {"rare": 1}}).warnings
+    floor = sy.compare(frame[["a"]], y, [], "linear", "precision@recall>=0.5", cv=3, repeats=1)
+    said += floor.to_dict()["warnings"]
     return said + sy.compare(frame[["a"]], y, ["balanced"], model="linear", cv=3, repeats=1).to_dict()["warnings"]
 
 
