@@ -371,7 +371,7 @@ class Lanes {
 
 // --- one network ---------------------------------------------------------------------------------------------------
 
-constexpr float COSINE_FLOOR = 1e-6f;  // of a norm, as in training/mlp.py
+constexpr float COSINE_FLOOR = 1e-6f;  // of a norm, as in training/mlp_jax.py
 
 class Network {
  public:
@@ -462,7 +462,7 @@ class Network {
     }
   }
 
-  // Early stopping, as in training/mlp.py: a constant rate, the best weights of each loss kept, a patience for each.
+  // Early stopping, as in training/mlp_jax.py: a constant rate, the best weights of each loss kept, a patience for each.
   bool until_it_ends() {
     float best = INFINITY;
     long waited = 0, epoch = 0;

@@ -4,16 +4,14 @@ A strategy is numbers in the loss and a stream of row indices, so that training 
 program on thirty rows of numbers. On a CPU the runs are outermost: the weights, moments and activations of one
 run stay in cache while it is trained from first step to last, and each core drives half of the runs.
 
-There are two such programs with one meaning: a compiled step (`mlp_native`), in use where it was built, and the JAX
-program of this file, which is its oracle and the way to a GPU. `backend` says which of them a schedule gets.
+There are two such programs with one meaning: a compiled step (`mlp_native`), in use where it was built, and a JAX
+program (`mlp_jax`), which is its oracle and the way to a GPU. `backend` says which of them a schedule gets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -21,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard import kernels
-from steelyard.errors import InputError, MissingDependencyError, one_of
+from steelyard.errors import InputError, one_of
 from steelyard.losses import SoftmaxCrossEntropy, aligned
-from steelyard.training import cores, mlp_native
+from steelyard.training import mlp_jax, mlp_native
 from steelyard.training.batches import steps_per_epoch
 
 __all__ = ["MLP", "Held", "Run", "Schedule", "backend", "fit_all", "initial_weights"]
@@ -294,54 +292,16 @@ def fit_all(
     if (held is None) is bool(schedule.patience):
         raise InputError("`held` rows with early stopping, and none without", f"patience {schedule.patience}")
     chosen = backend(schedule, [loss for run in runs for loss in (run.loss, run.later) if loss is not None], stacked)
+    unit = 1 if held is None else held.every
+    numbers = _numbers(runs, y, streams, n_classes, streams.shape[1] // unit)
     if chosen.startswith("native"):
-        unit = 1 if held is None else held.every
-        numbers = _numbers(runs, y, streams, n_classes, streams.shape[1] // unit)
         found = mlp_native.train(X, y, numbers, streams, initial, schedule, n_classes, threads, held)
-        return [
-            MLP(layers, run.cosine, None if held is None else epochs, ended, chosen)
-            for run, (layers, epochs, ended) in zip(runs, found, strict=True)
-        ]
-    jax = _jax()
-    stacked = jax.default_backend() != "cpu" if stacked is None else stacked
-    workers = 1 if stacked else min(len(runs), threads or cores.allowed())
-    size = -(-len(runs) // workers)
-    steps, unit = streams.shape[1], 1 if held is None else held.every
-    numbers = _numbers(runs, y, streams, n_classes, steps // unit)
-    # every block has the same shape, filled up with a run that is not looked at, so that one program serves all
-    numbers += [numbers[-1]] * (size * workers - len(runs))
-    blocks = [
-        jax.tree.map(lambda *leaves: np.stack([np.asarray(v, _dtype(v)) for v in leaves]), *part)
-        for part in (numbers[i * size : (i + 1) * size] for i in range(workers))
+    else:
+        found = mlp_jax.train(X, y, numbers, streams, initial, schedule, threads, held, stacked)
+    return [
+        MLP(layers, run.cosine, None if held is None else epochs, ended, chosen)
+        for run, (layers, epochs, ended) in zip(runs, found, strict=True)
     ]
-    shared = jax.device_put(
-        {
-            "initial": initial,
-            "X": _filled(X, np.float32),
-            "y": _filled(y, np.int32),
-            "streams": _filled(np.moveaxis(streams, 0, 1), np.int32),
-            "steps": np.int32(steps),
-            "rate": np.float32(schedule.rate),
-            "decay": np.float32(schedule.weight_decay),
-        }
-    )
-    if held is not None:
-        shared |= {
-            "held_X": _filled(held.X, np.float32),
-            "held_y": _filled(held.y, np.int32),
-            "held_weight": _filled(held.weight.T, np.float32).T,
-            "every": np.int32(held.every),
-            "patience": np.int32(schedule.patience),
-        }
-    deferred, cosines = any(run.later is not None for run in runs), any(run.cosine for run in runs)
-    program = _program(deferred, cosines, held is not None, stacked)
-    trained = _in_threads(lambda block: jax.device_get(program(block, shared)), blocks)
-    out = []
-    for i, run in enumerate(runs):
-        (layers, epochs, ended), at = trained[i // size], i % size
-        taken = None if held is None else int(epochs[at])
-        out.append(MLP(tuple((w[at], b[at]) for w, b in layers), run.cosine, taken, bool(ended[at]), chosen))
-    return out
 
 
 def backend(schedule: Schedule, losses: Sequence[Any] = (), stacked: bool | None = None) -> str:
@@ -388,154 +348,3 @@ def _mean_weight(loss: SoftmaxCrossEntropy, counts: NDArray[Any]) -> float:
     if loss.weight_by != "target":
         raise InputError("class weights by the true class", f"weight_by={loss.weight_by!r}")
     return float(w @ counts / counts.sum())
-
-
-def _in_threads(work: Any, blocks: list[Any]) -> list[Any]:
-    if len(blocks) == 1:
-        return [work(blocks[0])]
-    # the first call compiles; the others wait for it instead of compiling too
-    with ThreadPoolExecutor(len(blocks)) as pool:
-        return list(pool.map(work, blocks))
-
-
-def _dtype(value: Any) -> Any:
-    kind = np.asarray(value).dtype.kind
-    return {"f": np.float32, "b": np.bool_}.get(kind, np.int32)
-
-
-def _filled(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """Return an array with zeros behind its rows, up to a power of two: folds of about one size share a program."""
-    out = np.zeros((max(16, 1 << (len(values) - 1).bit_length()), *values.shape[1:]), dtype)
-    out[: len(values)] = values
-    return out
-
-
-def _jax() -> Any:
-    """Import JAX, and let it know losses."""
-    try:
-        import jax
-        import optax  # noqa: F401
-
-        import steelyard.jax  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(error.name or "jax", "model 'mlp'", extra="compare") from None
-    return jax
-
-
-@lru_cache(maxsize=16)
-def _program(deferred: bool, cosines: bool, stopping: bool, stacked: bool) -> Any:
-    """Return the compiled program: a block of numbers and what the runs share, to layers, epochs, whether they ended.
-
-    With `deferred` a run may change its loss on the way, with `cosines` it may have a cosine head, which costs a tenth
-    of a small step even where it is not taken; with `stopping` it ends by itself. The number of steps is
-    data, not structure: folds of about the same size run the same program.
-    """
-    import jax
-    import jax.numpy as jnp
-    import optax
-    from jax.flatten_util import ravel_pytree
-
-    def logits(layers: Any, x: Any, cosine: Any) -> Any:
-        for weights, bias in layers[:-1]:
-            x = jax.nn.relu(x @ weights + bias)
-        weights, bias = layers[-1]
-        if not cosines:
-            return x @ weights + bias
-        # both heads are one product: scale its rows and columns, or add the bias
-        row = jnp.maximum(jnp.sqrt(jnp.sum(x * x, axis=1, keepdims=True) + _COSINE_FLOOR**2), _COSINE_FLOOR)
-        column = jnp.sqrt(jnp.sum(weights * weights, axis=0, keepdims=True) + _COSINE_FLOOR**2)
-        product = x @ weights
-        return jnp.where(cosine, product / (row * column), product + bias)
-
-    def train(one: Any, shared: Any) -> tuple[Any, Any, Any]:
-        early, late, early_sum, late_sum, defer, changes, stream, cosine = one
-        # one vector of all numbers of a loss: choosing between two is then one operation a step, not one a parameter
-        before, restore = ravel_pytree(early)
-        before = jnp.concatenate([early_sum[None], before])
-        after = jnp.concatenate([late_sum[None], ravel_pytree(late)[0]])
-        adamw = optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(shared["decay"]))
-
-        def loss_in(is_late: Any) -> tuple[Any, Any]:
-            if not deferred:
-                return early, early_sum
-            numbers = jnp.where(is_late, after, before)
-            return restore(numbers[1:]), numbers[0]
-
-        def step(t: Any, state: Any, is_late: Any, rate: Any) -> Any:
-            layers, moments = state
-            rows = shared["streams"][t, stream]
-            x, labels = shared["X"][rows], shared["y"][rows]
-            now, total = loss_in(is_late)
-            grads = jax.grad(lambda p: now(logits(p, x, cosine), labels, denominator=total))(layers)
-            direction, moments = adamw.update(grads, moments, layers)
-            return jax.tree.map(lambda p, u: p - rate * u, layers, direction), moments
-
-        start = (shared["initial"], adamw.init(shared["initial"]))
-        steps, rate = shared["steps"], shared["rate"]
-        if not stopping:
-
-            def falling(t: Any, state: Any) -> Any:
-                return step(t, state, t >= defer, rate * 0.5 * (1.0 + jnp.cos(jnp.pi * t / steps)))
-
-            return jax.lax.fori_loop(0, steps, falling, start)[0], steps, jnp.bool_(1)
-
-        every = shared["every"]
-        most = steps // every
-
-        def epoch(state: _Epochs) -> _Epochs:
-            begin = state.epoch * every
-            layers, moments = jax.lax.fori_loop(
-                begin, begin + every, lambda t, s: step(t, s, state.is_late, rate), (state.layers, state.moments)
-            )
-            now, _ = loss_in(state.is_late)
-            weighted, weight = now.numerator_and_denominator(
-                logits(layers, shared["held_X"], cosine), shared["held_y"], shared["held_weight"][stream]
-            )
-            value = weighted / weight
-            better = value < state.best
-            kept = jax.tree.map(lambda new, old: jnp.where(better, new, old), layers, state.kept)
-            best = jnp.where(better, value, state.best)
-            waited = jnp.where(better, 0, state.waited + 1)
-            done = state.epoch + 1
-            ended = waited >= shared["patience"]
-            if not deferred:
-                return _Epochs(layers, moments, kept, best, waited, done, ended, state.is_late)
-            # where the first loss ends the later one begins: from the best weights, with a patience of its own
-            turns = changes & ~state.is_late & (ended | (done >= defer)) & jnp.isfinite(best)
-            return _Epochs(
-                jax.tree.map(lambda old, new: jnp.where(turns, old, new), kept, layers),
-                moments,
-                kept,
-                jnp.where(turns, jnp.inf, best),
-                jnp.where(turns, 0, waited),
-                done,
-                ended & ~turns,
-                state.is_late | turns,
-            )
-
-        first = _Epochs(*start, start[0], jnp.float32(jnp.inf), jnp.int32(0), jnp.int32(0), jnp.bool_(0), jnp.bool_(0))
-        last = jax.lax.while_loop(lambda s: (s.epoch < most) & ~s.ended, epoch, first)
-        # a run that never had a finite value has no best weights: it is handed back as it is, for its caller to report
-        found = jnp.isfinite(last.best)
-        layers = jax.tree.map(lambda k, p: jnp.where(found, k, p), last.kept, last.layers)
-        return layers, last.epoch, last.ended
-
-    def block(numbers: Any, shared: Any) -> Any:
-        if stacked:
-            return jax.vmap(train, in_axes=(0, None))(numbers, shared)
-        return jax.lax.map(lambda one: train(one, shared), numbers)
-
-    return jax.jit(block)
-
-
-class _Epochs(NamedTuple):
-    """Where a run is that may end by itself."""
-
-    layers: Any
-    moments: Any
-    kept: Any
-    best: Any
-    waited: Any
-    epoch: Any
-    ended: Any
-    is_late: Any

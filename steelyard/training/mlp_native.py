@@ -1,4 +1,4 @@
-"""The compiled training of the stacked networks: the same steps as the JAX program of `training/mlp.py`.
+"""The compiled training of the stacked networks: the same steps as the JAX program of `mlp_jax`.
 
 One thread per run: a run is trained from first step to last on one core, so that its weights, moments and activations
 stay in the cache, and so that its result is the same however many runs and threads there are.

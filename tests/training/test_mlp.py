@@ -5,7 +5,7 @@ import pytest
 
 import steelyard as sy
 from steelyard.errors import InputError
-from steelyard.training import mlp
+from steelyard.training import mlp_jax
 from steelyard.training.batches import shuffled, steps_per_epoch
 from steelyard.training.mlp import MLP, Run, Schedule, fit_all, initial_weights
 
@@ -130,9 +130,9 @@ def test_all_runs_take_a_step_together_where_that_is_faster(table, monkeypatch, 
 
     X, y = table
     asked = []
-    program = mlp._program
+    program = mlp_jax._program
     monkeypatch.setattr(jax, "default_backend", lambda: device)
-    monkeypatch.setattr(mlp, "_program", lambda *kind: asked.append(kind[-1]) or program(*kind))
+    monkeypatch.setattr(mlp_jax, "_program", lambda *kind: asked.append(kind[-1]) or program(*kind))
     initial = initial_weights((D, 4, C), np.random.default_rng(3))
     runs = [Run(sy.losses.cross_entropy())] * 3
     schedule = Schedule(batch_size=BATCH, backend="jax")
@@ -142,7 +142,7 @@ def test_all_runs_take_a_step_together_where_that_is_faster(table, monkeypatch, 
 
 def test_training_learns(table):
     X, y = table
-    schedule = Schedule(hidden=(16,), batch_size=BATCH)
+    schedule = Schedule(hidden=(16,), batch_size=BATCH, backend="jax")
     initial = initial_weights((D, 16, C), np.random.default_rng(3))
     stream = streams(200, np.arange(N))
     network = fit_all(X, y, [Run(sy.losses.cross_entropy())], stream, initial, schedule, C)[0]
