@@ -65,6 +65,13 @@ def options(backend, **settings):
     return settings
 
 
+def in_use(backend):
+    """Return what trains our networks here, as steelyard says it."""
+    from steelyard.training import mlp
+
+    return mlp.backend(mlp.Schedule(**options(backend))) if hasattr(mlp, "backend") else "jax"
+
+
 class Ours:
     """Every strategy on every fold, as the comparison trains them; seconds per run and epoch."""
 
@@ -446,7 +453,7 @@ def facts(asked):
         platform.machine(),
     )
     return {"device": device, "cores": len(os.sched_getaffinity(0)), "commit": commit.strip() or "unknown",
-            "load_before": os.getloadavg()[0], "backend": asked.backend or "default", "quick": asked.quick,
+            "load_before": os.getloadavg()[0], "backend": in_use(asked.backend), "quick": asked.quick,
             "versions": versions}  # fmt: skip
 
 

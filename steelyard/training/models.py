@@ -161,7 +161,7 @@ def _mlp(
         if isinstance(network, Exception):
             out.append(network)
         elif all(np.isfinite(w).all() and np.isfinite(b).all() for w, b in network.layers):
-            trouble = None if network.settled else f"were still improving after {network.epochs} epochs: allow more"
+            trouble = None if network.settled else f"had not settled after {network.epochs} epochs: allow more"
             out.append(Fitted(network, trouble, seconds, network.epochs))
         else:
             out.append(FloatingPointError("its training diverged: weights are not finite"))
