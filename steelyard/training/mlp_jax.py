@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.errors import MissingDependencyError
+from steelyard.training import cores
 
 __all__ = ["train"]
 
