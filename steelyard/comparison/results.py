@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -20,10 +21,11 @@ from steelyard.errors import InputError
 if TYPE_CHECKING:
     from steelyard.comparison.classifier import Classifier
 
-__all__ = ["SCHEMA_VERSION", "Result", "check_folder", "load", "write_text"]
+__all__ = ["SCHEMA_VERSION", "Result", "as_text", "check_folder", "load", "write_text"]
 
 SCHEMA_VERSION = 1
 _FILE = "results.json"
+_NUMBERS = re.compile(r"\[\n\s*(?:-?\d[^\s,\]]*|null)(?:,\n\s*(?:-?\d[^\s,\]]*|null))*\n\s*\]")
 
 
 class Result:
@@ -103,9 +105,8 @@ class Result:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self._content, indent=1, ensure_ascii=False, allow_nan=False)
         paths = {
-            "results": write_text(folder / _FILE, text + "\n"),
+            "results": write_text(folder / _FILE, as_text(self._content)),
             "report": self.report(folder / "report.html"),
         }
         if self._train is not None:
@@ -125,6 +126,25 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def as_text(content: Any) -> str:
+    """Return JSON that people can read and compare: a line for each entry, but one for a whole list of numbers.
+
+    Examples
+    --------
+    >>> print(as_text({"matrix": [[1, 2], [3, 4]], "label": "[ 1, 2 ]"}), end="")
+    {
+     "matrix": [
+      [1, 2],
+      [3, 4]
+     ],
+     "label": "[ 1, 2 ]"
+    }
+    """
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    # a line break after the bracket: inside a string there is none
+    return _NUMBERS.sub(lambda found: re.sub(r"\s+", " ", found[0]).replace("[ ", "[").replace(" ]", "]"), text) + "\n"
 
 
 def write_text(path: Path, text: str) -> Path:

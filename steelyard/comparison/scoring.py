@@ -58,6 +58,8 @@ class OutOfFold:
     proba : float64 ndarray of shape (repeats, n, C)
     default, tuned : int64 ndarray of shape (repeats, n)
         `tuned` is None where no decision was tuned.
+    fold : int64 ndarray of shape (repeats, n)
+        In which fold a row was tested; −1: in none.
     """
 
     def __init__(self, parts: Iterable[Scores], n: int) -> None:
@@ -65,6 +67,7 @@ class OutOfFold:
         repeats = 1 + max(p.split.repeat for p in parts)
         self.proba = np.full((repeats, n, parts[0].proba.shape[1]), np.nan)
         self.default = np.full((repeats, n), -1, np.int64)
+        self.fold = np.full((repeats, n), -1, np.int64)
         self.tuned: NDArray[np.int64] | None = (
             None if any(p.tuned is None for p in parts) else np.full((repeats, n), -1, np.int64)
         )
@@ -72,6 +75,7 @@ class OutOfFold:
             place = part.split.repeat, part.split.test
             self.proba[place] = part.proba
             self.default[place] = part.default
+            self.fold[place] = part.split.fold
             if self.tuned is not None and part.tuned is not None:
                 self.tuned[place] = part.tuned
 
