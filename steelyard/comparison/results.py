@@ -81,7 +81,7 @@ class Result:
         return pd.DataFrame(self._content["summary"])
 
     def report(self, path: str | Path) -> Path:
-        """Write the report, one HTML file that needs nothing else.
+        """Write the report: one HTML file that needs nothing else, or, to a path that ends in .md, Markdown.
 
         Parameters
         ----------
@@ -92,22 +92,24 @@ class Result:
         Path
         """
         # by name, when it is asked for: reports are built on results, so results import nothing of them
-        html: str = import_module("steelyard.report").render(self._content)
-        return write_text(Path(path), html)
+        reports = import_module("steelyard.report")
+        written: str = (reports.markdown if Path(path).suffix == ".md" else reports.render)(self._content)
+        return write_text(Path(path), written)
 
     def save(self, folder: str | Path) -> dict[str, Path]:
-        """Write results.json, report.html and the trained winner into a folder, each whole or not at all.
+        """Write results.json, report.html, report.md and the trained winner into a folder, each whole or not at all.
 
         Returns
         -------
         dict of str to Path
-            "results", "report" and, where there is a winner, "model".
+            "results", "report", "markdown" and, where there is a winner, "model".
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         paths = {
             "results": write_text(folder / _FILE, as_text(self._content)),
             "report": self.report(folder / "report.html"),
+            "markdown": self.report(folder / "report.md"),
         }
         if self._train is not None:
             stored = import_module("steelyard.comparison.stored")  # loads scikit-learn

@@ -22,6 +22,7 @@ from steelyard.comparison.results import SCHEMA_VERSION, Result
 from steelyard.comparison.scoring import fold_metrics, out_of_fold, scored_metrics
 from steelyard.comparison.settings import BASELINE, Settings
 from steelyard.comparison.summary import best_of, summarise
+from steelyard.comparison.versions import library_versions
 from steelyard.comparison.views import views
 from steelyard.errors import InputError
 from steelyard.strategies import Strategy
@@ -246,6 +247,7 @@ def _result(
     content = {
         "schema_version": SCHEMA_VERSION,
         "steelyard_version": steelyard.__version__,
+        "versions": library_versions(),
         "dataset": dataset.describe(),
         "settings": settings.to_dict(dataset.target),
         "runs": _runs(scores, measured),

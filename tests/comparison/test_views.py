@@ -1,4 +1,3 @@
-import json
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
