@@ -73,6 +73,12 @@ _STATEMENTS = (
         ("vector_scaling", *_OFFSETS, *_WEIGHTS),
     ),
     Statement(
+        "The factors that last shrink the logits of rare classes in training, so that the model has to make up for it; "
+        "multiplying logits by class weights does the opposite.",
+        "Ye and others, 2020, arXiv:2001.01385; Kini and others, NeurIPS 2021, arXiv:2103.01550",
+        ("scaled_logits",),
+    ),
+    Statement(
         "Offsets by the log priors, in training or afterwards, are consistent for the balanced error; on long-tailed "
         "image sets they beat weights and margins.",
         "Menon and others, ICLR 2021, arXiv:2007.07314",
@@ -99,7 +105,7 @@ _STATEMENTS = (
         "The threshold that is best for a cost follows from the costs alone when probabilities are right; changing "
         "the balance of the rows does the same in a more roundabout way.",
         "Elkan, IJCAI 2001",
-        (*_POST_HOC, "none", "balanced"),
+        (*_POST_HOC, "none", "balanced", "balanced_batches"),
     ),
     Statement(
         "More than 40 methods on 57 tables: none is best everywhere; what helps depends on the table.",

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, roc_auc_score, roc_curve
 
@@ -65,6 +65,7 @@ def test_few_different_scores_are_all_kept():
     assert (one["threshold"], one["found"]) == ([None, 0.0], [0, 1])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40))
 def test_no_point_is_above_the_hull(steps):
     points = np.vstack([[0, 0], np.cumsum(steps, axis=0)]).astype(float)
@@ -76,6 +77,7 @@ def test_no_point_is_above_the_hull(steps):
     assert points[left, 1].max() <= kept[kept[:, 0] == kept[0, 0], 1].max()
 
 
+@settings(deadline=None)
 @given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))
 def test_a_short_number_is_between(a, b):
     low, high = sorted((a, b))

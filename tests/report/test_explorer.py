@@ -48,7 +48,7 @@ def test_named_thresholds_are_what_they_say(large):
     share = large["dataset"]["counts"][0] / large["dataset"]["rows"]
     assert float(lines["share of the class"]["threshold"]) == pytest.approx(share, rel=1e-5)
     assert float(lines["cheapest"]["threshold"]) == pytest.approx(t[int(np.argmin(cost))], rel=1e-5)
-    assert float(lines["cheapest"]["cost"]) == pytest.approx(1000 * cost.min() / (tp[-1] + fp[-1]), abs=0.05)
+    assert float(lines["cheapest"]["cost"]) == pytest.approx(1000 * cost.min() / (tp[-1] + fp[-1]), abs=0.5)
     assert float(lines["best F1"]["f1"]) == pytest.approx((2 * tp / (tp[-1] + tp + fp)).max(), abs=5e-4)
 
 
