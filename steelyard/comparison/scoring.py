@@ -87,7 +87,7 @@ class OutOfFold:
     def of(self, rows: NDArray[np.intp]) -> OutOfFold:
         """Return the scores of some rows."""
         part = copy(self)
-        part.proba, part.default = self.proba[:, rows], self.default[:, rows]
+        part.proba, part.default, part.fold = self.proba[:, rows], self.default[:, rows], self.fold[:, rows]
         part.tuned = None if self.tuned is None else self.tuned[:, rows]
         return part
 

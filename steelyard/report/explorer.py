@@ -56,7 +56,7 @@ def explorer(results: Results) -> dict[str, Any] | None:
         "other": _other(dataset, labels[0]),
         "series": series,
         "costs": {label: _costs(results, label) for label in labels},
-        "stated": results["settings"].get("costs") is not None,
+        "stated": _fixed(results["settings"].get("costs")),
         "start": (winner or mine or [0])[0],
     }
 
@@ -65,7 +65,7 @@ def _costs(results: Results, label: str) -> list[float]:
     """Return what a false alarm and a miss cost beyond being right, in the mean of the other classes."""
     dataset, matrix = results["dataset"], results["settings"].get("costs")
     k = [str(c) for c in dataset["classes"]].index(label)
-    if matrix is None:
+    if not _fixed(matrix):
         # as balanced accuracy weighs them: a class counts as much as all others together
         share = dataset["counts"][k] / sum(dataset["counts"])
         return [1.0, float(f"{(1.0 - share) / share:.2g}")]
@@ -74,6 +74,11 @@ def _costs(results: Results, label: str) -> list[float]:
     alarm = sum(dataset["counts"][j] * (matrix[j][k] - matrix[j][j]) for j in others) / rest
     miss = sum(dataset["counts"][j] * (matrix[k][j] - matrix[k][k]) for j in others) / rest
     return [float(f"{max(alarm, 0.0):.4g}"), float(f"{max(miss, 0.0):.4g}")]
+
+
+def _fixed(matrix: Any) -> bool:
+    """Whether costs were stated, and are the same for every row: a cell that names a column is not."""
+    return matrix is not None and not any(isinstance(cell, str) for row in matrix for cell in row)
 
 
 def _other(dataset: Results, label: str) -> str:

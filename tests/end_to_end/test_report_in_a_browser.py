@@ -86,7 +86,10 @@ def three():
     return compared(["well", "ill", "dying"], [0.6, 0.25, 0.15], repeats=1)
 
 
-@pytest.fixture(scope="module", params=["two classes", "seven classes", "forty classes", "long names"])
+@pytest.fixture(
+    scope="module",
+    params=["two classes", "seven classes", pytest.param("forty classes", marks=pytest.mark.slow), "long names"],
+)
 def html(request):
     long = "a label that someone wrote as a whole sentence, without_any_space_in_the_end_of_it"
     given = {
