@@ -10,6 +10,9 @@ __all__ = ["fenced", "text"]
 # what CommonMark, and tables in it, could read as markup; an underscore inside a word is none
 _MARKUP = re.compile(r"[\\`*\[\]<>|~&$!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
+# not every reader knows a backslash before these
+_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+
 
 class _Fenced(str):
     """Code with its fence: it is not escaped."""
@@ -21,11 +24,11 @@ def text(value: Any) -> str:
     Examples
     --------
     >>> print(text("a|b <b>*x*</b> class_1 _y_"))
-    a\|b \<b\>\*x\*\</b\> class_1 \_y\_
+    a\|b &lt;b&gt;\*x\*&lt;/b&gt; class_1 \_y\_
     """
     if isinstance(value, _Fenced):
         return value
-    return _MARKUP.sub(lambda found: "\\" + found[0], re.sub(r"\s+", " ", str(value)))
+    return _MARKUP.sub(lambda found: _ENTITIES.get(found[0], "\\" + found[0]), re.sub(r"\s+", " ", str(value)))
 
 
 def fenced(code: str) -> _Fenced:

@@ -21,7 +21,9 @@ def documented():
     found = {}
     for part in re.split(r"^## ", PAGE, flags=re.M)[1:]:
         rows = re.findall(r"^\| `(\w+)` \| ([a-z ]+) \|(.*)\|$", part, re.M)
-        found[part.split("\n")[0]] = {key: (kind, meaning.strip().startswith("optional")) for key, kind, meaning in rows}
+        found[part.split("\n")[0]] = {
+            key: (kind, meaning.strip().startswith("optional")) for key, kind, meaning in rows
+        }
     return found
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from steelyard.report import markdown
-from steelyard.report.markdown import fenced, text
+from steelyard.report.markdown_text import fenced, text
 from tests.report.synthetic import results
 
 EVIL = "a|b <script>alert('x')</script> **bold** [l](http://x) `c` ![i](u) &lt; _e_ ~~s~~ # head"
