@@ -41,9 +41,9 @@ def answer(results: Results, metric: Metric, models: Sequence[str]) -> dict[str,
             "word": True,
         },
         {
-            "name": f"expect on new rows, {metric.name}",
+            "name": "expect on new rows",
             "value": words.number(best["estimate"]),
-            "text": f"95 % interval {words.number(best['ci_low'])} to {words.number(best['ci_high'])}; corrected for "
+            "text": f"{metric.name}, 95 % interval {words.number(best['ci_low'])} to {words.number(best['ci_high'])}; corrected for "
             f"having been picked as the best (mean over the folds: {words.number(row['mean'])})",
             "word": False,
         },

@@ -68,7 +68,7 @@ def test_the_page_says_what_was_found(two):
         assert name in words
     best = content["best"]
     assert f"best by its mean {best['strategy']}" in words
-    assert f"expect on new rows, {best['metric']} {best['estimate']:.3f}" in words
+    assert f"expect on new rows {best['estimate']:.3f} {best['metric']}, 95 % interval" in words
     row = next(r for r in content["summary"] if r["strategy"] == "balanced" and r["metric"] == "balanced_accuracy")
     assert f"{row['mean']:.3f} {row['ci_low']:.3f} to {row['ci_high']:.3f}" in words
     assert "no detectable difference" in words
