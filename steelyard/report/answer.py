@@ -43,8 +43,8 @@ def answer(results: Results, metric: Metric, models: Sequence[str]) -> dict[str,
         {
             "name": "expect on new rows",
             "value": words.number(best["estimate"]),
-            "text": f"{metric.name}, 95 % interval {words.number(best['ci_low'])} to {words.number(best['ci_high'])}; corrected for "
-            f"having been picked as the best (mean over the folds: {words.number(row['mean'])})",
+            "text": f"{metric.name}, 95 % interval {words.number(best['ci_low'])} to {words.number(best['ci_high'])}; "
+            f"corrected for having been picked as the best (mean over the folds: {words.number(row['mean'])})",
             "word": False,
         },
     ]
