@@ -10,7 +10,7 @@ import steelyard as sy
 
 PAGE = (Path(__file__).parents[2] / "docs" / "results_json.md").read_text()
 # keys that are names of metrics, libraries, strategies, models, or of a rule's own numbers
-FREE = {"versions", "parameters", "model_options", "metrics", "rule"}
+FREE = {"versions", "backends", "parameters", "model_options", "metrics", "rule"}
 TYPES = {
     "text": (str,), "whole number": (int,), "number": (int, float), "list": (list,), "object": (dict,),
     "label": (str, int, float), "true or false": (bool,),
