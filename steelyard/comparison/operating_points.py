@@ -102,7 +102,7 @@ def _most_needed_first(points: Floats) -> list[int]:
 
 
 def hull(x: Floats, y: Floats) -> NDArray[np.intp]:
-    """Return the places of the vertices of the upper convex hull of points that rise in both directions.
+    """Return the places of the vertices of the upper convex hull of different points that rise in both directions.
 
     Examples
     --------
