@@ -17,7 +17,7 @@ export CUDA_VISIBLE_DEVICES =
 KERNELS := $(wildcard steelyard/kernels/*.cpp steelyard/kernels/*.hpp) steelyard/kernels/CMakeLists.txt
 SAY_KERNELS := $(BIN)/python -c "from steelyard import kernels; print('compiled kernels:', kernels.available())"
 
-.PHONY: demo test test-all test-sanitized native lint types imports clean
+.PHONY: browser demo test test-all test-sanitized native lint types imports clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +32,14 @@ $(VENV)/.demo: pyproject.toml constraints.txt $(KERNELS) | $(BIN)/python
 $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.demo | $(BIN)/python
 	$(PIP) install -c constraints.txt -e ".[torch,tensorflow,jax,keras,boosting,compare,test]"
 	@touch $@
+
+# the tests of the report need a browser; where nothing may be installed they are skipped, and say so
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
+	then apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium \
+	|| echo "Chromium could not be installed: the tests of the report in a browser will be skipped" >&2; \
+	else echo "no Chromium is installed: the tests of the report in a browser will be skipped" >&2; fi
 
 demo: $(VENV)/.demo
 	$(BIN)/python benchmarks/public_data.py hypothyroid --out runs/data/hypothyroid.csv
@@ -61,10 +69,10 @@ types: $(VENV)/.test
 imports: $(VENV)/.test
 	$(BIN)/lint-imports
 
-test: lint types imports
+test: browser lint types imports
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow" -q
 
-test-all: lint types imports
+test-all: browser lint types imports
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -q
 
 clean:

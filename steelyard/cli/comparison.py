@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from steelyard.cli import console
+from steelyard.errors import one_of
 
 __all__ = ["compare", "report"]
 
@@ -310,9 +311,31 @@ def _explained(content: dict[str, Any]) -> list[str]:
 
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with results.json.")],
+    format: Annotated[
+        str,
+        typer.Option(help="'html' writes DIR/report.html, 'md' DIR/report.md; 'json' prints results.json."),
+    ] = "html",
 ) -> None:
-    """Write report.html again from results.json."""
-    from steelyard.comparison.results import load
+    """Write the report again from results.json, as a page or as Markdown; or print the results as JSON."""
+    from steelyard.comparison.results import as_text, load
 
-    path = load(folder).report(folder / "report.html")
+    one_of("--format", format, ("html", "md", "json"))
+    result = load(folder)
+    if format == "json":
+        typer.echo(as_text(result.to_dict()), nl=False)
+        return
+    path = result.report(folder / f"report.{format}")
     console.out.print(f"report   {escape(str(path))}", soft_wrap=True)
+
+
+report.__doc__ = f"""{report.__doc__}
+
+\b
+Examples:
+
+  steelyard report runs/mine
+
+  steelyard report runs/mine --format md
+
+  steelyard report runs/mine --format json | jq .best
+"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -20,10 +21,11 @@ from steelyard.training.own import NotStorableError
 if TYPE_CHECKING:
     from steelyard.comparison.classifier import Classifier
 
-__all__ = ["SCHEMA_VERSION", "Result", "load", "write_text"]
+__all__ = ["SCHEMA_VERSION", "Result", "as_text", "load", "write_text"]
 
 SCHEMA_VERSION = 1
 _FILE = "results.json"
+_NUMBERS = re.compile(r"\[\n\s*(?:-?\d[^\s,\]]*|null)(?:,\n\s*(?:-?\d[^\s,\]]*|null))*\n\s*\]")
 
 
 class Result:
@@ -82,7 +84,7 @@ class Result:
         return pd.DataFrame(self._content["summary"])
 
     def report(self, path: str | Path) -> Path:
-        """Write the report, one HTML file that needs nothing else.
+        """Write the report: one HTML file that needs nothing else, or, to a path that ends in .md, Markdown.
 
         Parameters
         ----------
@@ -93,23 +95,24 @@ class Result:
         Path
         """
         # by name, when it is asked for: reports are built on results, so results import nothing of them
-        html: str = import_module("steelyard.report").render(self._content)
-        return write_text(Path(path), html)
+        reports = import_module("steelyard.report")
+        written: str = (reports.markdown if Path(path).suffix == ".md" else reports.render)(self._content)
+        return write_text(Path(path), written)
 
     def save(self, folder: str | Path) -> dict[str, Path]:
-        """Write results.json, report.html and the trained winner into a folder, each whole or not at all.
+        """Write results.json, report.html, report.md and the trained winner into a folder, each whole or not at all.
 
         Returns
         -------
         dict of str to Path
-            "results", "report" and, where there is a winner, "model".
+            "results", "report", "markdown" and, where there is a winner, "model".
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self._content, indent=1, ensure_ascii=False, allow_nan=False)
         paths = {
-            "results": write_text(folder / _FILE, text + "\n"),
+            "results": write_text(folder / _FILE, as_text(self._content)),
             "report": self.report(folder / "report.html"),
+            "markdown": self.report(folder / "report.md"),
         }
         if self._train is not None:
             stored = import_module("steelyard.comparison.stored")  # loads scikit-learn
@@ -131,6 +134,25 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def as_text(content: Any) -> str:
+    """Return JSON that people can read and compare: a line for each entry, but one for a whole list of numbers.
+
+    Examples
+    --------
+    >>> print(as_text({"matrix": [[1, 2], [3, 4]], "label": "[ 1, 2 ]"}), end="")
+    {
+     "matrix": [
+      [1, 2],
+      [3, 4]
+     ],
+     "label": "[ 1, 2 ]"
+    }
+    """
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    # a line break after the bracket: inside a string there is none
+    return _NUMBERS.sub(lambda found: re.sub(r"\s+", " ", found[0]).replace("[ ", "[").replace(" ]", "]"), text) + "\n"
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -27,6 +27,7 @@ from steelyard.comparison.results import SCHEMA_VERSION, Result
 from steelyard.comparison.scoring import floor_kept, fold_metrics, out_of_fold, scored_metrics, too_few_for_floor
 from steelyard.comparison.settings import BASELINE, Settings
 from steelyard.comparison.summary import best_of, summarise
+from steelyard.comparison.versions import library_versions
 from steelyard.comparison.views import views
 from steelyard.errors import InputError
 
@@ -235,6 +236,7 @@ def _result(
     content = {
         "schema_version": SCHEMA_VERSION,
         "steelyard_version": steelyard.__version__,
+        "versions": library_versions(),
         "dataset": dataset.describe(),
         "settings": settings.to_dict(dataset.target),
         "runs": _runs(scores, measured),

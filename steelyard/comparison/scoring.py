@@ -112,6 +112,8 @@ class OutOfFold:
     proba : float64 ndarray of shape (repeats, n, C)
     default, tuned : int64 ndarray of shape (repeats, n)
         `tuned` is None where no decision was tuned.
+    fold : int64 ndarray of shape (repeats, n)
+        In which fold a row was tested; −1: in none.
     """
 
     def __init__(self, parts: Iterable[Scores], n: int) -> None:
@@ -119,6 +121,7 @@ class OutOfFold:
         repeats = 1 + max(p.split.repeat for p in parts)
         self.proba = np.full((repeats, n, parts[0].proba.shape[1]), np.nan)
         self.default = np.full((repeats, n), -1, np.int64)
+        self.fold = np.full((repeats, n), -1, np.int64)
         self.tuned: NDArray[np.int64] | None = (
             None if any(p.tuned is None for p in parts) else np.full((repeats, n), -1, np.int64)
         )
@@ -126,6 +129,7 @@ class OutOfFold:
             place = part.split.repeat, part.split.test
             self.proba[place] = part.proba
             self.default[place] = part.default
+            self.fold[place] = part.split.fold
             if self.tuned is not None and part.tuned is not None:
                 self.tuned[place] = part.tuned
 
@@ -137,7 +141,7 @@ class OutOfFold:
     def of(self, rows: NDArray[np.intp]) -> OutOfFold:
         """Return the scores of some rows."""
         part = copy(self)
-        part.proba, part.default = self.proba[:, rows], self.default[:, rows]
+        part.proba, part.default, part.fold = self.proba[:, rows], self.default[:, rows], self.fold[:, rows]
         part.tuned = None if self.tuned is None else self.tuned[:, rows]
         return part
 

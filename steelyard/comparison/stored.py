@@ -17,7 +17,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from steelyard import decisions, losses, training
 from steelyard.comparison.classifier import Classifier, trained
 from steelyard.comparison.final import Final
 from steelyard.comparison.new_rows import Columns
+from steelyard.comparison.versions import library_versions
 from steelyard.decisions.row_costs import RowMinCost
 from steelyard.decisions.stated_costs import Costs
 from steelyard.errors import InputError, MissingDependencyError, one_of
@@ -42,20 +42,6 @@ __all__ = ["FOLDER", "SCHEMA_VERSION", "arguments", "damaged", "load", "replaced
 FOLDER = "model"
 SCHEMA_VERSION = 1
 _FACTS, _ARRAYS, _TREES, _SUMS = "model.json", "arrays.safetensors", "trees.txt", "SHA256SUMS"
-
-_LIBRARIES = (
-    "numpy",
-    "scikit-learn",
-    "pyarrow",
-    "safetensors",
-    "jax",
-    "lightgbm",
-    "xgboost-cpu",
-    "catboost",
-    "torch",
-    "keras",
-    "skops",
-)
 
 
 def save(model: Classifier | MultiLabelClassifier, folder: str | Path) -> Path:
@@ -143,7 +129,7 @@ def _content(model: Classifier) -> dict[str, bytes]:
     content = {
         "schema_version": SCHEMA_VERSION,
         "steelyard_version": model.version_,
-        "libraries": _versions(),
+        "libraries": library_versions(),
         "model": {"name": final.kind.name, "options": _listed(final.kind.options), "facts": facts},
         "strategy": {"name": final.point.strategy, "parameters": dict(final.parameters)},
         "decision": model.decision,
@@ -161,16 +147,6 @@ def _content(model: Classifier) -> dict[str, bytes]:
         "columns": final.columns.to_dict(),
     }
     return {_FACTS: json.dumps(content, indent=1, allow_nan=False).encode(), **files}
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _safetensors() -> Any:

@@ -1,4 +1,4 @@
-"""What the report draws beside the means: confusion matrices, precision–recall curves, reliability.
+"""What the report draws beside the means: confusion matrices, curves, what every threshold would do, reliability.
 
 Computed from the stored out-of-fold scores, for "none" and the best few strategies of each model, so that
 results.json stays small.
@@ -6,7 +6,6 @@ results.json stays small.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -14,7 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.comparison.dataset import Dataset
+from steelyard.comparison.fold_bands import curve_bands, share_bands
+from steelyard.comparison.operating_points import operating_points
 from steelyard.comparison.settings import BASELINE
+from steelyard.comparison.thinning import thinned
+from steelyard.decisions.best_rules import best_rule
 from steelyard.metrics import Metric
 from steelyard.metrics.confusion import confusion_matrix
 from steelyard.metrics.ranking import Ranking, average_precision
@@ -30,7 +33,9 @@ _FEW_CLASSES = 10  # up to here a matrix is small enough to store several per mo
 _BEST = 3  # strategies beside "none", per model
 _WORST = 20  # confusions in the list
 _POINTS = 200  # of a curve, for two classes; the classes of a one-against-the-rest view share them
-_RARE = 3  # classes that are viewed one against the rest, when there are more than two
+_RARE = 3  # classes whose curves are drawn one against the rest, when there are more than two
+_EXPLORED = 10  # classes whose thresholds can be explored
+_THRESHOLDS, _FEWEST_THRESHOLDS = 300, 60  # stored for two classes; more classes share them
 _BINS = 8  # of a reliability view
 _FEWEST_BINS = 4
 _PER_BIN = 5.0  # variance of the rows of the class in a bin; with less, its interval says nothing
@@ -44,6 +49,7 @@ class Stored(Protocol):
     proba: Floats
     default: Ints
     tuned: Ints | None
+    fold: Ints
 
 
 class Asked(Protocol):
@@ -89,14 +95,25 @@ def views(
         count of its class). Beyond 30 classes ``worst`` stands instead of ``matrix``: [{truth, predicted,
         rows, share}], the entries off the diagonal with the largest share of the true class.
 
-        ``curves``: [{model, strategy, class, average_precision, precision, recall}], at most 200 points, each
+        ``classes``: [{model, strategy, decision, found, labelled}], per class the rows that were found and the rows
+        that were labelled so, summed over repeats: recall is found / (repeats × count), precision found / labelled.
+
+        ``curves``: [{model, strategy, class, average_precision, precision, recall, band}], at most 200 points, each
         exactly on the precision–recall curve of all repeats pooled but for the rounding to five digits, from the
         highest score down to the first that finds every row of the class; for two classes the positive
-        one, for more the three rarest, each against the rest.
+        one, for more the three rarest, each against the rest. ``band``: see `fold_bands.curve_bands`.
 
-        ``reliability``: [{model, strategy, class, predicted, observed, ci_low, ci_high, rows}], one entry per
-        bin of the probability of the class: its mean, the share of rows that are of the class with a 95 %
-        Wilson interval, and the rows of the bin per repeat.
+        ``thresholds``: [{model, strategy, same, class, positives, negatives, threshold, found, false_alarms, half,
+        share, roc_auc}], for the ten rarest classes: see `operating_points`; rows of all repeats. ``same``: other
+        strategies whose probabilities are these.
+
+        ``rules``: [{model, strategy, metric, rule}], for "none" and the best strategy of each model: the decision
+        that is best for the metric on the scores of the first repeat.
+
+        ``reliability``: [{model, strategy, class, predicted, observed, ci_low, ci_high, rows, fold_low, fold_high}],
+        one entry per bin of the probability of the class: its mean, the share of rows that are of the class with a
+        95 % Wilson interval, the rows of the bin per repeat, and the 10 % and 90 % quantiles of the share over test
+        folds.
     """
     y, classes = dataset.target.y, dataset.target.counts.classes
     by_name = {m.name: m for m in wanted}
@@ -107,7 +124,10 @@ def views(
     found: dict[str, Any] = {
         "repeats": next(iter(stored.values())).default.shape[0],
         "confusion": [],
+        "classes": [],
         "curves": [],
+        "thresholds": [],
+        "rules": [],
         "reliability": [],
     }
     for model in dict.fromkeys(model for model, _ in stored):
@@ -115,14 +135,32 @@ def views(
         # the best by the metric of the comparison is what the report is about, however it decides
         first = [s for s in _ranked(summary, model, by_name[settings.metric]) if (model, s) in stored][:1]
         for strategy in dict.fromkeys([BASELINE, *order[:best], *first]):
-            found["confusion"] += _confusions(model, strategy, stored[model, strategy], y, classes)
+            for decision, matrix in _matrices(stored[model, strategy], y, len(classes)):
+                about = {"model": model, "strategy": strategy, "decision": decision}
+                found["confusion"].append(about | _confusion(matrix, classes))
+                found["classes"].append(
+                    about | {"found": np.diag(matrix).tolist(), "labelled": matrix.sum(0, dtype=np.int64).tolist()}
+                )
+        for strategy in dict.fromkeys([BASELINE, *first]):
+            found["rules"] += _rule(model, strategy, stored[model, strategy], dataset, deciding)
         order = [s for s in _ranked(summary, model, ranking) if (model, s) in stored]
-        for strategy in _different(model, [BASELINE, *order], stored):
-            for k in _viewed_classes(dataset):
-                p, hit = _pooled(stored[model, strategy], y, k)
-                about = {"model": model, "strategy": strategy, "class": classes[k]}
-                found["curves"].append(about | _curve(p, hit, _POINTS // len(_viewed_classes(dataset))))
-                found["reliability"].append(about | _reliability(p, hit, found["repeats"]))
+        names = [s for m, s in stored if m == model]
+        for strategy in _different(model, [BASELINE, *first, *order], stored):
+            own = {"model": model, "strategy": strategy}
+            scores = stored[model, strategy]
+            for k in _viewed_classes(dataset, _RARE):
+                about = own | {"class": classes[k]}
+                found["curves"].append(
+                    about | _curve(scores, y == k, k, _POINTS // len(_viewed_classes(dataset, _RARE)))
+                )
+                found["reliability"].append(about | _reliability(scores, y == k, k))
+            same = [s for s in names if s != strategy and _alike(stored[model, s], scores)]
+            explored = _viewed_classes(dataset, _EXPLORED)
+            for k in explored:
+                p, hit = _pooled(scores, y == k, k)
+                rows = {"class": classes[k], "positives": int(hit.sum()), "negatives": int((~hit).sum())}
+                most = max(_FEWEST_THRESHOLDS, _THRESHOLDS // len(explored))
+                found["thresholds"].append(own | {"same": same} | rows | operating_points(p, hit, most))
     return found
 
 
@@ -141,31 +179,45 @@ def _different(model: str, order: Sequence[str], stored: Mapping[Names, Stored])
     """Return the first few strategies whose scores are not those of one before: two lines would be one."""
     chosen: list[str] = []
     for strategy in order:
-        proba = stored[model, strategy].proba
-        if not any(np.allclose(proba, stored[model, other].proba, rtol=0.0, atol=_SAME) for other in chosen):
+        if not any(_alike(stored[model, strategy], stored[model, other]) for other in chosen):
             chosen.append(strategy)
         if len(chosen) == 1 + _BEST:
             break
     return chosen
 
 
-def _viewed_classes(dataset: Dataset) -> list[int]:
+def _alike(one: Stored, other: Stored) -> bool:
+    return bool(np.allclose(one.proba, other.proba, rtol=0.0, atol=_SAME, equal_nan=True))
+
+
+def _viewed_classes(dataset: Dataset, most: int) -> list[int]:
     target = dataset.target
     if target.counts.n_classes == 2:
         return [1 if target.positive is None else target.positive]
-    return [int(k) for k in np.argsort(target.counts.counts, kind="stable")[:_RARE]]
+    return [int(k) for k in np.argsort(target.counts.counts, kind="stable")[:most]]
 
 
-def _confusions(model: str, strategy: str, scores: Stored, y: Ints, classes: Sequence[Any]) -> Iterator[dict[str, Any]]:
+def _matrices(scores: Stored, y: Ints, n_classes: int) -> Iterator[tuple[str, Ints]]:
+    tested = scores.fold >= 0
+    truth = np.broadcast_to(y, tested.shape)[tested]
     for decision, labels in (("default", scores.default), ("tuned", scores.tuned)):
-        if labels is None:
-            continue
-        matrix = confusion_matrix(np.tile(y, len(labels)), labels.ravel(), len(classes)).astype(np.int64)
-        about = {"model": model, "strategy": strategy, "decision": decision}
-        if len(classes) <= _MOST_CLASSES:
-            yield about | {"matrix": matrix.tolist()}
-        else:
-            yield about | {"worst": _worst(matrix, classes)}
+        if labels is not None:
+            yield decision, confusion_matrix(truth, labels[tested], n_classes).astype(np.int64)
+
+
+def _confusion(matrix: Ints, classes: Sequence[Any]) -> dict[str, Any]:
+    if len(classes) <= _MOST_CLASSES:
+        return {"matrix": matrix.tolist()}
+    return {"worst": _worst(matrix, classes)}
+
+
+def _rule(model: str, strategy: str, scores: Stored, dataset: Dataset, metric: Metric) -> Iterator[dict[str, Any]]:
+    tested = scores.fold[0] >= 0
+    y = dataset.target.y[tested]
+    if scores.tuned is None or metric.of_confusion is None or np.bincount(y).min() < 1:
+        return
+    rule = best_rule(scores.proba[0, tested], y, metric, dataset.target.positive)
+    yield {"model": model, "strategy": strategy, "metric": metric.name, "rule": rule.to_dict()}
 
 
 def _worst(matrix: Ints, classes: Sequence[Any]) -> list[dict[str, Any]]:
@@ -181,59 +233,34 @@ def _worst(matrix: Ints, classes: Sequence[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _pooled(scores: Stored, y: Ints, k: int) -> tuple[Floats, NDArray[np.bool_]]:
+def _pooled(scores: Stored, is_class: NDArray[np.bool_], k: int) -> tuple[Floats, NDArray[np.bool_]]:
     """Return the probability of class k of every row of every repeat, and whether the row is of that class."""
-    return scores.proba[:, :, k].ravel(), np.tile(y == k, len(scores.proba))
+    tested = scores.fold >= 0
+    return scores.proba[:, :, k][tested], np.broadcast_to(is_class, tested.shape)[tested]
 
 
-def _curve(p: Floats, hit: NDArray[np.bool_], most: int) -> dict[str, Any]:
+def _curve(scores: Stored, is_class: NDArray[np.bool_], k: int, most: int) -> dict[str, Any]:
+    p, hit = _pooled(scores, is_class, k)
     curve = Ranking.of(p).curve(hit)
     last = int(np.argmax(curve.true_positives >= curve.true_positives[-1]))  # beyond, nothing is left to find
     precision, recall = curve.precision[: last + 1], curve.recall[: last + 1]
-    kept = _thinned(precision, recall, most)
+    kept = thinned(np.column_stack([recall, precision]), most)
     return {
         "average_precision": average_precision(curve),
         "precision": precision[kept].round(_DIGITS).tolist(),
         "recall": recall[kept].round(_DIGITS).tolist(),
+        "band": curve_bands(scores.proba[:, :, k], is_class, scores.fold),
     }
 
 
-def _thinned(precision: Floats, recall: Floats, most: int) -> list[int]:
-    """Return which points to keep: always the one that a line through those kept would miss by most.
-
-    Splitting at the farthest point is what Douglas and Peucker do (Cartographica 10, 1973), here until there are
-    `most`, or nothing is missed.
-    """
-    points = np.column_stack([recall, precision])
-    kept = {0, len(points) - 1}
-    waiting = [_farthest(points, 0, len(points) - 1)]
-    while len(kept) < most and waiting[0][0] < -1e-9:
-        _, first, at, last = heapq.heappop(waiting)
-        kept.add(at)
-        for part in ((first, at), (at, last)):
-            heapq.heappush(waiting, _farthest(points, *part))
-    return sorted(kept)
-
-
-def _farthest(points: Floats, first: int, last: int) -> tuple[float, int, int, int]:
-    """Return minus the distance of the point farthest from the chord, and (first, its place, last)."""
-    between = points[first + 1 : last] - points[first]
-    if not len(between):
-        return 0.0, first, first, last
-    chord = points[last] - points[first]
-    away = np.abs(between[:, 0] * chord[1] - between[:, 1] * chord[0])
-    length = float(np.hypot(*chord))
-    away = away / length if length > 0.0 else np.hypot(*between.T)
-    at = int(np.argmax(away))
-    return -float(away[at]), first, first + 1 + at, last
-
-
-def _reliability(p: Floats, hit: NDArray[np.bool_], repeats: int) -> dict[str, Any]:
+def _reliability(scores: Stored, is_class: NDArray[np.bool_], k: int) -> dict[str, Any]:
     r"""Compare probabilities with what happened, in bins of equal uncertainty :math:`\sum p (1 - p)`.
 
     Chance then moves each bin by equally many rows. Bins of equal width, or of equal numbers of rows, would put nearly
     all rows of a rare class in the first.
     """
+    p, hit = _pooled(scores, is_class, k)
+    repeats = len(scores.fold)
     values, place = np.unique(p, return_inverse=True)  # equal probabilities stay together
     rows, mass, hits = np.bincount(place), np.bincount(place, weights=p), np.bincount(place, weights=hit)
     spread = mass * (1.0 - values)
@@ -242,7 +269,10 @@ def _reliability(p: Floats, hit: NDArray[np.bool_], repeats: int) -> dict[str, A
     middle = (np.cumsum(spread) - spread / 2.0) / total if total > 0.0 else np.zeros(len(values))
     which = np.minimum((middle * bins).astype(np.intp), bins - 1)
     n, mass, hits = (np.bincount(which, weights=w, minlength=bins) for w in (rows, mass, hits))
-    n, mass, hits = n[n > 0], mass[n > 0], hits[n > 0]
+    full = n > 0
+    bin_of = np.zeros(scores.fold.shape, np.int64)
+    bin_of[scores.fold >= 0] = (np.cumsum(full) - 1)[which[place]]  # bins without rows are left out
+    n, mass, hits = n[full], mass[full], hits[full]
     # the repeats score the same rows again: they make the share steadier, not the rows more
     low, high = _wilson(hits / n, n / repeats)
     return {
@@ -251,6 +281,7 @@ def _reliability(p: Floats, hit: NDArray[np.bool_], repeats: int) -> dict[str, A
         "ci_low": low.round(_DIGITS).tolist(),
         "ci_high": high.round(_DIGITS).tolist(),
         "rows": (n / repeats).round(1).tolist(),
+        **share_bands(bin_of, is_class, scores.fold, len(n)),
     }
 
 

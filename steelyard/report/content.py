@@ -10,7 +10,7 @@ import numpy as np
 from steelyard import metrics
 from steelyard.metrics import Metric
 
-__all__ = ["BASELINE", "Results", "Row", "metric_called", "models_in", "rows_of", "strategies_of", "worth"]
+__all__ = ["BASELINE", "Results", "Row", "best_row", "metric_called", "models_in", "rows_of", "strategies_of", "worth"]
 
 Results = Mapping[str, Any]
 Row = dict[str, Any]
@@ -45,6 +45,18 @@ def rows_of(results: Results, model: str, metric: str, decision: str) -> list[Ro
     """Return the rows of the summary for one model, metric and decision."""
     wanted = (model, metric, decision)
     return [r for r in results["summary"] if (r["model"], r["metric"], r["decision"]) == wanted]
+
+
+def best_row(results: Results, strategy: str | None = None) -> Row:
+    """Return the row of the summary that the winner was chosen by, or that of another strategy beside it.
+
+    What does not depend on a decision has one row, whichever decision is recommended.
+    """
+    best = results["best"]
+    metric = metric_called(best["metric"], results)
+    decision = best["decision"] if metric.kind == "label" else "default"
+    rows = rows_of(results, best["model"], best["metric"], decision)
+    return next(r for r in rows if r["strategy"] == (strategy or best["strategy"]))
 
 
 def models_in(results: Results) -> list[str]:

@@ -10,6 +10,7 @@ from steelyard.metrics import Metric
 from steelyard.report import words
 from steelyard.report.charts import Axis, all_ends, axis_for, mark
 from steelyard.report.content import BASELINE, Results, Row, rows_of, worth
+from steelyard.report.differences import verdict_of
 
 __all__ = ["findings", "ranking"]
 
@@ -91,7 +92,7 @@ def _cell(row: Row | None, axis: Axis) -> dict[str, Any]:
         "interval": f"{words.number(row['ci_low'])} to {words.number(row['ci_high'])}" if known else "",
         "difference": words.difference(row["difference"]) if compared else "",
         "p": words.p_value(row["p_adjusted"]),
-        "verdict": row["verdict"],
+        "verdict": verdict_of(row),
         "tone": {"helps": "helps", "harms": "harms", "baseline": "base"}.get(row["verdict"], "same"),
     }
 

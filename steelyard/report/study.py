@@ -9,6 +9,7 @@ from steelyard import metrics
 from steelyard.errors import InputError
 from steelyard.report import words
 from steelyard.report.charts import Axis, axis_for
+from steelyard.report.markdown_text import text
 from steelyard.report.rank_diagram import rank_diagram
 
 __all__ = ["as_markdown", "study_view"]
@@ -181,14 +182,14 @@ def as_markdown(study: Study) -> str:
         f"Steelyard {view['version']}. Intervals: 95 %, over data sets. Verdicts: signed-rank test against `none` over "
         "data sets, Holm's adjustment over the strategies of a model.",
         "",
-        *(f"- {_text(sentence)}" for sentence in view["findings"]),
+        *(f"- {text(sentence)}" for sentence in view["findings"]),
     ]
     for part in [{"metric": view["metric"], "groups": view["groups"]}, *view["others"]]:
         for group in part["groups"]:
             named = f"{part['metric']}, {group['model']}" + (f", {group['decision']}" if group["decision"] else "")
             friedman = f" Friedman {group['p']}." if group["p"] else ""
             nemenyi = f" Critical difference of mean ranks (Nemenyi, .05): {group['cd']}." if group["cd"] else ""
-            lines += ["", f"## {_text(named)}", "", f"{group['n_sets']} data sets.{friedman}{nemenyi}", ""]
+            lines += ["", f"## {text(named)}", "", f"{group['n_sets']} data sets.{friedman}{nemenyi}", ""]
             lines += _table(
                 ("strategy", "mean rank", "mean", "against none", "95 %", "p", "verdict", "helps / harms on"),
                 [_cells(row) for row in group["rows"]],
@@ -201,7 +202,7 @@ def as_markdown(study: Study) -> str:
             for s in view["sets"]
         ],
     )
-    lines += ["", *(f"- left out: {_text(s['set'])}: {_text(s['reason'])}" for s in view["skipped"])]
+    lines += ["", *(f"- left out: {text(s['set'])}: {text(s['reason'])}" for s in view["skipped"])]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -211,19 +212,5 @@ def _cells(row: Row) -> list[str]:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    drawn = [head, ["---"] * len(head), *([_text(cell) for cell in row] for row in rows)]
+    drawn = [head, ["---"] * len(head), *([text(cell) for cell in row] for row in rows)]
     return ["| " + " | ".join(cells) + " |" for cells in drawn]
-
-
-def _text(value: str) -> str:
-    r"""Escape what Markdown would read as markup.
-
-    Examples
-    --------
-    >>> print(_text("a|b <b>*x*</b> f1_macro"))
-    a\|b &lt;b&gt;\*x\*&lt;/b&gt; f1_macro
-    """
-    text = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
-    for sign in "\\|*`[]":
-        text = text.replace(sign, "\\" + sign)
-    return text

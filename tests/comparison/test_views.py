@@ -1,4 +1,3 @@
-import json
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +8,7 @@ from sklearn.metrics import average_precision_score, confusion_matrix, precision
 
 from steelyard import metrics
 from steelyard.comparison.dataset import from_memory
-from steelyard.comparison.results import plain
+from steelyard.comparison.results import as_text, plain
 from steelyard.comparison.views import views
 
 
@@ -18,6 +17,7 @@ class Scored:
     proba: Any
     default: Any
     tuned: Any = None
+    fold: Any = None
     parts: list = field(default_factory=list)
 
 
@@ -40,10 +40,12 @@ def compared(n_classes=2, n=600, repeats=2, strategies=("none", "a", "b", "c", "
         for name in ("average_precision", "balanced_accuracy")
     ]
     stored, summary = {}, []
+    folds = np.array([np.random.default_rng(r).permutation(n) % 5 for r in range(repeats)])
     for model in models:
         for rank, strategy in enumerate(strategies):
             proba = np.stack([probabilities(y, n_classes, 1.0 + 0.3 * rank, rng) for _ in range(repeats)])
-            stored[model, strategy] = Scored(proba, proba.argmax(-1), (proba / proba.mean((0, 1))).argmax(-1))
+            labels = (proba / proba.mean((0, 1))).argmax(-1)
+            stored[model, strategy] = Scored(proba, proba.argmax(-1), labels, folds)
             for metric in wanted:
                 about = {"model": model, "strategy": strategy, "metric": metric.name}
                 summary += [about | {"decision": d, "mean": 0.5 + 0.01 * rank} for d in ("default", "tuned")]
@@ -192,6 +194,7 @@ def test_probabilities_that_are_all_zero_have_one_bin():
     stored, dataset, *rest = compared(2, 100, models=("linear",))
     for scored in stored.values():
         scored.proba[:, :, dataset.target.positive] = 0.0
+        scored.proba[:, :, 1 - dataset.target.positive] = 1.0
     entry = views(stored, dataset, *rest)["reliability"][0]
     assert entry["predicted"] == [0.0]
     assert entry["rows"] == [100.0]
@@ -199,7 +202,7 @@ def test_probabilities_that_are_all_zero_have_one_bin():
 
 def test_the_views_are_json_and_small():
     for n_classes in (2, 5, 30):
-        text = json.dumps(plain(views(*compared(n_classes, 3000, models=("linear", "mlp", "lightgbm")))), indent=1)
+        text = as_text(plain(views(*compared(n_classes, 3000, models=("linear", "mlp", "lightgbm")))))
         assert len(text) < 260_000, n_classes
 
 

@@ -12,7 +12,7 @@ class Page(HTMLParser):
     def __init__(self, html):
         super().__init__()
         self.open, self.tags, self.text, self.cells = [], [], [], []
-        self.section, self.style = None, ""
+        self.section, self.style, self.script, self.data = None, "", "", ""
         self.feed(html)
         assert self.open == []
 
@@ -35,6 +35,11 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if self.open and self.open[-1] == "style":
             self.style += data
+        elif self.open and self.open[-1] == "script":
+            if ("type", "application/json") in self.tags[-1][1].items():
+                self.data += data
+            else:
+                self.script += data
         elif self.open:
             self.text.append(data)
             if "td" in self.open or "th" in self.open:

@@ -47,6 +47,7 @@ class Scored:
     proba: Any
     default: Any
     tuned: Any
+    fold: Any = None
 
 
 def results(
@@ -82,6 +83,7 @@ def results(
         values: dict[tuple[str, str, str], list[float]] = {}
         for s in own:
             scored = stored[model, s] = _scored(s, y, priors, 1.3 + 0.3 * m, noise, rng, positive)
+            scored.fold = np.array(folds)
             for r in range(repeats):
                 for f in range(cv):
                     test = folds[r] == f

@@ -29,7 +29,7 @@ def test_hostile_labels_are_text(content):
     order = [content["dataset"]["classes"].index(c) for c in ("ok", EVIL)]
     matrix = np.array([[0.0, 1.0], [25_000.0, 0.0]])[np.ix_(order, order)] if order == [0, 1] else [[0, 25_000], [1, 0]]
     page = Page(render(costly(content, np.asarray(matrix, float).tolist())))
-    assert "script" not in [tag for tag, _ in page.tags]
+    assert [tag for tag, _ in page.tags].count("script") == 2  # the page's own, and its data
     assert ("section", {"id": "costs"}) in page.tags
     assert f"One missed row of class {EVIL} costs as much as 25,000 false alarms" in page.words
     cells = [text for where, tag, _, text in page.cells if where == "costs" and tag == "td"]
