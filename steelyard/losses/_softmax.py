@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from steelyard.losses import focusing
 from steelyard.losses.layout import Layout, column
 
-__all__ = ["WEIGHT_BY", "Parameters", "curvature", "gradient", "posterior", "value"]
+__all__ = ["WEIGHT_BY", "Parameters", "curvature", "gradient", "hessian", "posterior", "value"]
 
 Tensor = Any
 
@@ -277,6 +277,40 @@ def curvature(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> Tens
     if p.logit_scale is not None:
         h = column(xp, p.logit_scale, h) ** 2 * h
     return xp.where(h > 1e-16, h, 1e-16)
+
+
+def hessian(
+    xp: ModuleType, at: Layout, p: Parameters, weight_by: str, positive: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (h, u, v), each (n, c[, k]), with ∂²(ω·ℓ)/∂z² = diag h + u vᵀ + v uᵀ: exact, or a positive bound.
+
+        ∂²ℓ/∂a² = Ψ (diag q − q qᵀ) + Σ_c f_c (q − e_c)(q − e_c)ᵀ + diag(q ν) − q (q ν)ᵀ − (q ν) qᵀ
+                = diag(Ψ q + f + q ν) + q rᵀ + r qᵀ,     r = (Σ_c f_c − Ψ) q / 2 − f − q ν
+
+    with Ψ = Σ_c b_c ψ_c, f_c = b_c φ''_c and ν = λ (M̄ − Σ_k M̄_k q_k). Weights taken at the prediction are held, as
+    in the gradient. The bound, positive semidefinite, leaves out the negative part of φ'' and adds max |ν| to Ψ
+    instead of ν: along x the costs' part is Σ_c q_c ν_c (x_c − q·x)², because Σ_c q_c ν_c = 0.
+    """
+    d = _dense(xp, at, p, weight_by)
+    q = xp.exp(-d.nll)
+    total = xp.sum(d.coefficient * _slope(xp, d, p))
+    f = nu = None
+    if p.gamma is not None:
+        second = focusing.curvature_bound if positive else focusing.curvature
+        f = d.coefficient * second(xp, d.nll, d.log_u, p.gamma)
+    if d.cost is not None:
+        nu = d.cost - xp.expand_dims(xp.sum(d.cost * q), 1)
+        if positive:
+            total, nu = total + xp.pick(abs(nu), xp.argmax(abs(nu))), None
+    h, r = xp.expand_dims(total, 1) * q, -0.5 * xp.expand_dims(total, 1) * q
+    if f is not None:
+        h, r = h + f, r + 0.5 * xp.expand_dims(xp.sum(f), 1) * q - f
+    if nu is not None:
+        h, r = h + q * nu, r - q * nu
+    if p.logit_scale is None:
+        return h, q, r
+    scale = column(xp, p.logit_scale, q)
+    return scale * scale * h, scale * q, scale * r
 
 
 # --- the probabilities that the trained logits stand for --------------------------------------------------------

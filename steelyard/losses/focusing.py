@@ -7,8 +7,8 @@ the caller has exactly where 1 − q itself would round to 0. With u = 1 − q:
     ψ(n)   = dφ/dn = u^γ (1 + γ κ),   κ = n q / u       κ → 1 as q → 1
     φ''(n) = γ u^(γ−1) q (2 + γ κ − n / u)
 
-φ'' turns negative for confident mistakes, which a booster cannot use; without its negative part it is the bound
-that `curvature_bound` returns.
+φ'' turns negative for confident mistakes (`curvature`), which a booster cannot use; without its negative part it is
+the bound that `curvature_bound` returns.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-__all__ = ["curvature_bound", "factor", "log_slope"]
+__all__ = ["curvature", "curvature_bound", "factor", "log_slope"]
 
 Tensor = Any
 
@@ -44,8 +44,16 @@ def log_slope(xp: ModuleType, n: Tensor, log_u: Tensor, gamma: Tensor) -> Tensor
     return gamma * log_u + xp.log1p(gamma * _kappa(xp, n, xp.exp(log_u)))
 
 
+def curvature(xp: ModuleType, n: Tensor, log_u: Tensor, gamma: Tensor) -> Tensor:
+    """Return φ'', negative for confident mistakes: γ u^(γ−1) [q (2 + γ κ) − κ], as κ = n q / u."""
+    return curvature_bound(xp, n, log_u, gamma) - gamma * _power(xp, log_u, gamma) * _kappa(xp, n, xp.exp(log_u))
+
+
 def curvature_bound(xp: ModuleType, n: Tensor, log_u: Tensor, gamma: Tensor) -> Tensor:
     """Return an upper bound of φ'' that is never negative: γ u^(γ−1) q (2 + γ κ)."""
-    u = xp.exp(log_u)
-    power = xp.exp((gamma - 1.0) * xp.where(log_u > -87.0, log_u, -87.0))
-    return gamma * power * xp.exp(-n) * (2.0 + gamma * _kappa(xp, n, u))
+    return gamma * _power(xp, log_u, gamma) * xp.exp(-n) * (2.0 + gamma * _kappa(xp, n, xp.exp(log_u)))
+
+
+def _power(xp: ModuleType, log_u: Tensor, gamma: Tensor) -> Tensor:
+    """Return u^(γ−1), finite where u is 0: whatever it multiplies is at most u²."""
+    return xp.exp((gamma - 1.0) * xp.where(log_u > -87.0, log_u, -87.0))

@@ -11,7 +11,7 @@ import numpy as np
 from steelyard.errors import InputError, one_of
 from steelyard.losses import _softmax
 from steelyard.losses.base import Loss, unconverted
-from steelyard.losses.layout import Layout
+from steelyard.losses.layout import Layout, arrange
 from steelyard.losses.parameters import Parameter, filled, is_array_of_ours
 
 __all__ = ["SoftmaxCrossEntropy"]
@@ -185,6 +185,44 @@ class SoftmaxCrossEntropy(Loss):
 
     def _curvature(self, xp: ModuleType, at: Layout, values: Any) -> Tensor:
         return _softmax.curvature(xp, at, values, self.weight_by)
+
+    @unconverted
+    def hessian(self, logits: Tensor, targets: Tensor, positive: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the second derivative of each example in logits (batch, n_classes), as h, u and v.
+
+            ∂²(ω·ℓ)/∂z² = diag h + u vᵀ + v uᵀ
+
+        Three vectors are all of it: what a Newton step needs without a matrix per example.
+
+        Parameters
+        ----------
+        logits : tensor (batch, n_classes)
+        targets : tensor (batch,) or (batch, n_classes)
+        positive : bool, default False
+            Return a bound that is positive semidefinite instead. The two are equal without focusing and costs.
+
+        Returns
+        -------
+        tuple of three tensors (batch, n_classes)
+
+        Examples
+        --------
+        >>> import numpy as np, steelyard as sy
+        >>> h, u, v = sy.losses.cross_entropy().hessian(np.zeros((1, 2)), np.array([0]))
+        >>> np.diag(h[0]) + np.outer(u[0], v[0]) + np.outer(v[0], u[0])
+        array([[ 0.25, -0.25],
+               [-0.25,  0.25]])
+        """
+        xp = self._namespace(logits, targets, None)
+        z = logits if hasattr(logits, "dtype") else xp.asarray(logits)
+        at = arrange(xp, z, targets, 1, self.ignore_index, self.dense_targets)
+        if len(at.logits.shape) != 2:
+            raise InputError("logits of shape (batch, n_classes)", f"{len(z.shape)} axes")
+        parts = _softmax.hessian(xp, at, self._constants(xp, z), self.weight_by, positive)
+        if at.keep is None:
+            return parts
+        h, u, v = (xp.where(xp.expand_dims(at.keep, 1), part, 0) for part in parts)
+        return h, u, v
 
     @unconverted
     def posterior(self, logits: Tensor, class_axis: int = 1) -> Tensor:
