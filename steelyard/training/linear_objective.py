@@ -6,6 +6,7 @@ what is worked on stays in the cache. Chunks depend on shapes alone, so that the
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -75,6 +76,41 @@ class Objective:
     def shape(self) -> tuple[int, int]:
         """Shape of θ, (d + 1, K)."""
         return self.d + 1, self.contrasts.shape[1]
+
+    def constant(self) -> Objective:
+        """Return the objective of the bias alone: a row per class, without features."""
+        present = np.unique(self.y)
+        mass = np.bincount(self.y, weights=self.share)[present]
+        return self._on(np.zeros((len(present), 0)), None, present, mass)
+
+    def thinned(self, step: int) -> Objective:
+        """Return the objective on every `step`-th row of each class, with the mass and the penalty of all rows."""
+        order = np.argsort(self.y, kind="stable")
+        first = np.searchsorted(self.y[order], np.arange(self.y.max() + 1))
+        chosen = np.sort(order[(np.arange(self.n) - first[self.y[order]]) % step == 0])
+        y, share = self.y[chosen], self.share[chosen]
+        masses = np.bincount(self.y, weights=self.share)
+        share = share * (masses / np.maximum(np.bincount(y, weights=share), np.finfo(float).tiny))[y]
+        return self._on(self._X, chosen if self._rows is None else self._rows[chosen], y, share)
+
+    def _on(self, X: NDArray[Any], rows: NDArray[np.intp] | None, y: NDArray[Any], share: Floats) -> Objective:
+        other = copy.copy(self)
+        other._X, other._rows, other.y, other.share = X, rows, y, share
+        other.n, other.d = len(y), X.shape[1]
+        return other
+
+    def begin(self, theta: Floats) -> tuple[float, Floats]:
+        """Return F and its gradient where training starts.
+
+        Raises
+        ------
+        InputError
+            If F is not finite there.
+        """
+        value, gradient = self.evaluate(theta)
+        if not np.isfinite(value):
+            raise InputError("a loss that is finite where training starts", str(value))
+        return value, gradient
 
     def evaluate(self, theta: Floats) -> tuple[float, Floats]:
         """Return F and its gradient, (d + 1, K)."""

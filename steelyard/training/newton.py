@@ -19,7 +19,7 @@ _SUFFICIENT = 1e-4  # Armijo
 _SHORTEST = 2.0**-40
 
 
-def minimise(objective: Objective, theta: Floats, max_steps: int) -> tuple[Floats, Floats, bool, int]:
+def minimise(objective: Objective, theta: Floats, max_steps: int, tolerance: float = _TOLERANCE) -> tuple[Floats, Floats, bool, int]:
     r"""Minimise by damped Newton steps.
 
     .. math:: \theta \leftarrow \theta - t\, H^{-1} g, \qquad \delta^2 = g^T H^{-1} g
@@ -36,6 +36,8 @@ def minimise(objective: Objective, theta: Floats, max_steps: int) -> tuple[Float
         Where to start.
     max_steps : int
         Most evaluations of the objective.
+    tolerance : float
+        Ends when :math:`\\delta`, the distance to the optimum in the units of the curvature, is smaller.
 
     Returns
     -------
@@ -53,7 +55,7 @@ def minimise(objective: Objective, theta: Floats, max_steps: int) -> tuple[Float
     """
     from scipy.linalg import cho_solve
 
-    value, gradient = objective.evaluate(theta)
+    value, gradient = objective.begin(theta)
     steps, factor, previous = 1, None, np.inf
     while True:
         g = gradient.T.ravel()
@@ -62,10 +64,10 @@ def minimise(objective: Objective, theta: Floats, max_steps: int) -> tuple[Float
             factor = _factor(objective, theta)
         direction = cho_solve(factor, g)
         decrement = float(g @ direction)
-        if not fresh and decrement > max(_REUSE * previous, _TOLERANCE**2):
+        if not fresh and decrement > max(_REUSE * previous, tolerance**2):
             factor = None
             continue
-        if decrement <= _TOLERANCE**2:
+        if decrement <= tolerance**2:
             return theta, gradient, True, steps
         step = direction.reshape(theta.shape[::-1]).T
         t, found = 1.0, None

@@ -42,6 +42,7 @@ def minimise(objective: Objective, theta: Floats, max_steps: int) -> tuple[Float
     """
     from scipy.optimize import minimize
 
+    objective.begin(theta)
     basis, scale = _conditioning(objective, theta)
     inverse = (basis / (basis * basis).sum(0)).T
 
