@@ -37,7 +37,7 @@ def table(rows, columns, n_classes, seed=0):
 
 
 def ours(X, y, loss, n_classes, parameters):
-    with mock.patch.object(linear, "_NEWTON", parameters), mock.patch.object(linear, "_NEWTON_WORK", np.inf):
+    with mock.patch.object(linear, "_NEWTON", parameters), mock.patch.object(linear, "_MOST_NEWTON", 0):
         model = linear.fit(X, y, loss, n_classes)
     return model.logits(X)
 

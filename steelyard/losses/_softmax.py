@@ -279,9 +279,7 @@ def curvature(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> Tens
     return xp.where(h > 1e-16, h, 1e-16)
 
 
-def hessian(
-    xp: ModuleType, at: Layout, p: Parameters, weight_by: str, positive: bool
-) -> tuple[Tensor, Tensor, Tensor]:
+def hessian(xp: ModuleType, at: Layout, p: Parameters, weight_by: str, positive: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Return (h, u, v), each (n, c[, k]), with ∂²(ω·ℓ)/∂z² = diag h + u vᵀ + v uᵀ: exact, or a positive bound.
 
         ∂²ℓ/∂a² = Ψ (diag q − q qᵀ) + Σ_c f_c (q − e_c)(q − e_c)ᵀ + diag(q ν) − q (q ν)ᵀ − (q ν) qᵀ

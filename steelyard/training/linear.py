@@ -19,8 +19,10 @@ Floats = NDArray[np.float64]
 
 _ROUNDING = 1e-10  # a gradient as small as this is as good as zero
 _STEPS = 2000
-_NEWTON = 600  # parameters, K (d + 1)
-_NEWTON_WORK = np.inf
+# Newton's method up to so many parameters, K (d + 1), and up to more where there are many rows to each: measured by
+# benchmarks/speed/bench_linear.py, it takes half the time of L-BFGS there, and twice to ten times beyond
+_NEWTON = 150
+_MOST_NEWTON, _ROWS_NEWTON = 1000, 500
 _START, _START_STEPS = 0.03, 50  # tolerance and most steps of a start
 _ROWS = 8  # least rows per parameter of a start
 
@@ -47,8 +49,8 @@ class LinearModel:
     residual: float
 
     def logits(self, X: NDArray[Any]) -> Floats:
-        """Return unnormalised scores of shape (n, C)."""
-        return np.asarray(X @ self.weights + self.bias, np.float64)
+        """Return unnormalised scores of shape (n, C), in float64 whatever the type of X."""
+        return np.asarray(np.asarray(X, np.float64) @ self.weights + self.bias)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what has to be stored: JSON data, and arrays by name."""
@@ -87,6 +89,9 @@ def fit(
     W are opposite, so that each carries half the penalty of the one coefficient vector that scikit-learn
     uses: doubling makes `penalty=1` the model of its ``LogisticRegression()``.
 
+    Few parameters are found by Newton's method, many by L-BFGS (`newton`, `quasi_newton`), in float64 and in chunks of
+    rows: `X` is not copied, whatever its type.
+
     Parameters
     ----------
     X : ndarray of shape (n, d)
@@ -102,7 +107,7 @@ def fit(
     penalty : float
         c. Default 1, as in scikit-learn.
     start : LinearModel, optional
-        Where to start; default zero. It saves steps and changes nothing, as the optimum is one; it is not used
+        Where to start; default the best bias, and, where there are many rows, the fit of a part of them. It saves steps and changes nothing, as the optimum is one; it is not used
         for a focal loss, which is not convex, so that no fit depends on another.
     max_steps : int
 
@@ -116,10 +121,6 @@ def fit(
     InputError
         For NaN in X, or if the loss is not finite where it starts.
 
-    References
-    ----------
-    Liu and Nocedal, "On the limited memory BFGS method", Mathematical Programming 45, 1989; scipy's L-BFGS-B.
-
     Examples
     --------
     >>> import steelyard as sy
@@ -130,12 +131,12 @@ def fit(
     """
     weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, np.float64)
     objective = Objective(np.asarray(X), np.asarray(y), loss, n_classes, weight, penalty)
-    D, K = objective.shape
+    few = _is_for_newton(objective)
     if start is not None and float(loss.gamma) == 0.0:
         theta = np.concatenate([start.weights, start.bias[None]]) @ objective.contrasts
     else:
-        theta = _cold(objective, D * K <= _NEWTON)
-    solve = newton.minimise if D * K <= _NEWTON else quasi_newton.minimise
+        theta = _cold(objective, few)
+    solve = newton.minimise if few else quasi_newton.minimise
     theta, gradient, converged, steps = solve(objective, theta, max_steps)
     residual = float(np.abs(gradient).max())
     return LinearModel(
@@ -145,6 +146,11 @@ def fit(
         steps=steps,
         residual=residual,
     )
+
+
+def _is_for_newton(objective: Objective) -> bool:
+    D, K = objective.shape
+    return D * K <= _NEWTON or (D * K <= _MOST_NEWTON and objective.n >= _ROWS_NEWTON * D * K)
 
 
 def _cold(objective: Objective, thinning: bool) -> NDArray[np.float64]:

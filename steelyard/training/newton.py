@@ -19,7 +19,9 @@ _SUFFICIENT = 1e-4  # Armijo
 _SHORTEST = 2.0**-40
 
 
-def minimise(objective: Objective, theta: Floats, max_steps: int, tolerance: float = _TOLERANCE) -> tuple[Floats, Floats, bool, int]:
+def minimise(
+    objective: Objective, theta: Floats, max_steps: int, tolerance: float = _TOLERANCE
+) -> tuple[Floats, Floats, bool, int]:
     r"""Minimise by damped Newton steps.
 
     .. math:: \theta \leftarrow \theta - t\, H^{-1} g, \qquad \delta^2 = g^T H^{-1} g
