@@ -21,6 +21,10 @@ Values = Mapping[
     tuple[str, str], NDArray[np.float64]
 ]  # (strategy, metric name in runs) → one value per fold, of a model
 
+# bootstrap samples: 500 up to 200,000 rows, then as many as draw 10⁸ rows, and never fewer than 100, of which the outer
+# two are the limits of the interval. With so many rows the optimism that they estimate is itself next to nothing
+_DRAWS, _FEWEST_DRAWS, _DRAWN_ROWS = 500, 100, 100_000_000
+
 # a difference below this is what two optimisers of the same loss may differ by, whatever its p-value; costs, which have
 # a unit, are counted in the range of what a row may cost
 _RESOLUTION = 1e-4
@@ -118,6 +122,7 @@ def best_of(
         y,
         seed(settings.random_state, "bootstrap"),
         metric.greater_is_better,
+        draws=int(np.clip(_DRAWN_ROWS // len(y), _FEWEST_DRAWS, _DRAWS)),
     )
     low, high = metric.bounds
     return {key: rows[winner][key] for key in ("model", "strategy", "decision", "metric")} | {
