@@ -74,19 +74,25 @@ def main():
                 slow: set[str] = set()
                 for rows in sorted(asked.rows):
                     X, y = table(rows, columns, n_classes)
-                    loss = sy.strategies.get(name).resolve(sy.ClassCounts.from_labels(y, classes=range(n_classes))).loss
-                    variants = {
-                        "chosen": lambda: linear.fit(X, y, loss, n_classes).logits(X),
-                        "newton": lambda: ours(X, y, loss, n_classes, np.inf),
-                        "l-bfgs": lambda: ours(X, y, loss, n_classes, 0),
-                    }
-                    if name == "none":
-                        variants["sklearn lbfgs"] = lambda: theirs(X, y, "lbfgs", 1e-6)
-                        variants["sklearn newton-cholesky"] = lambda: theirs(X, y, "newton-cholesky", 1e-4)
-                    cells = measured({k: v for k, v in variants.items() if k not in slow}, X, y, loss, n_classes, asked)
+                    counts = sy.ClassCounts.from_labels(y, classes=range(n_classes))
+                    loss = sy.strategies.get(name).resolve(counts).loss
+                    variants = {k: v for k, v in fits(X, y, loss, n_classes, name).items() if k not in slow}
+                    cells = measured(variants, X, y, loss, n_classes, asked)
                     slow |= {k for k, (seconds, _) in cells.items() if 10 * seconds > asked.most}
                     line = "".join(f"{_cell(cells.get(n)):>24}" for n in names)
                     print(f"{rows:>7} {columns:>4} {n_classes:>3} {name:<15}{line}", flush=True)
+
+
+def fits(X, y, loss, n_classes, name):
+    found = {
+        "chosen": lambda: linear.fit(X, y, loss, n_classes).logits(X),
+        "newton": lambda: ours(X, y, loss, n_classes, np.inf),
+        "l-bfgs": lambda: ours(X, y, loss, n_classes, 0),
+    }
+    if name == "none":
+        found["sklearn lbfgs"] = lambda: theirs(X, y, "lbfgs", 1e-6)
+        found["sklearn newton-cholesky"] = lambda: theirs(X, y, "newton-cholesky", 1e-4)
+    return found
 
 
 def measured(variants, X, y, loss, n_classes, asked):

@@ -107,8 +107,9 @@ def fit(
     penalty : float
         c. Default 1, as in scikit-learn.
     start : LinearModel, optional
-        Where to start; default the best bias, and, where there are many rows, the fit of a part of them. It saves steps and changes nothing, as the optimum is one; it is not used
-        for a focal loss, which is not convex, so that no fit depends on another.
+        Where to start; default the best bias, and, where there are many rows, the fit of a part of them. It saves
+        steps and changes nothing, as the optimum is one; it is not used for a focal loss, which is not convex, so
+        that no fit depends on another.
     max_steps : int
 
     Returns

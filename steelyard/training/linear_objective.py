@@ -1,7 +1,7 @@
 """The penalised mean loss of a linear model, its gradient and its second derivative, in chunks of rows.
 
 A chunk is turned to float64, used and forgotten: the features may be of any type, are never copied as a whole, and
-what is worked on stays in the cache. Chunks depend on shapes alone, so that the same fit twice adds up in the same order.
+what is worked on stays in the cache. Chunks depend on shapes alone: the same fit twice adds up in the same order.
 """
 
 from __future__ import annotations
