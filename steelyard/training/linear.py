@@ -19,9 +19,9 @@ Floats = NDArray[np.float64]
 
 _ROUNDING = 1e-10  # a gradient as small as this is as good as zero
 _STEPS = 2000
-# Newton's method up to so many parameters, K (d + 1), and up to more where there are many rows to each: measured by
-# benchmarks/speed/bench_linear.py, it takes half the time of L-BFGS there, and twice to ten times beyond
-_NEWTON = 150
+# Newton's method up to so many parameters, K (d + 1), from a warm start more, and more where there are many rows to each:
+# benchmarks/speed/bench_linear.py. There it takes about half the time of L-BFGS, beyond up to ten times as long
+_NEWTON, _WARM_NEWTON = 150, 300
 _MOST_NEWTON, _ROWS_NEWTON = 1000, 500
 _START, _START_STEPS = 0.03, 50  # tolerance and most steps of a start
 _ROWS = 8  # least rows per parameter of a start
@@ -132,8 +132,9 @@ def fit(
     """
     weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, np.float64)
     objective = Objective(np.asarray(X), np.asarray(y), loss, n_classes, weight, penalty)
-    few = _is_for_newton(objective)
-    if start is not None and float(loss.gamma) == 0.0:
+    warm = start is not None and float(loss.gamma) == 0.0
+    few = _is_for_newton(objective, warm)
+    if start is not None and warm:
         theta = np.concatenate([start.weights, start.bias[None]]) @ objective.contrasts
     else:
         theta = _cold(objective, few)
@@ -149,9 +150,11 @@ def fit(
     )
 
 
-def _is_for_newton(objective: Objective) -> bool:
+def _is_for_newton(objective: Objective, warm: bool) -> bool:
     D, K = objective.shape
-    return D * K <= _NEWTON or (D * K <= _MOST_NEWTON and objective.n >= _ROWS_NEWTON * D * K)
+    return D * K <= (_WARM_NEWTON if warm else _NEWTON) or (
+        D * K <= _MOST_NEWTON and objective.n >= _ROWS_NEWTON * D * K
+    )
 
 
 def _cold(objective: Objective, thinning: bool) -> NDArray[np.float64]:
