@@ -19,8 +19,8 @@ Floats = NDArray[np.float64]
 
 _ROUNDING = 1e-10  # a gradient as small as this is as good as zero
 _STEPS = 2000
-# Newton's method up to so many parameters, K (d + 1), from a warm start more, and more where there are many rows to each:
-# benchmarks/speed/bench_linear.py. There it takes about half the time of L-BFGS, beyond up to ten times as long
+# Newton's method up to so many parameters, K (d + 1), from a warm start more, and more where there are many rows to
+# each: benchmarks/speed/bench_linear.py. There it takes about half the time of L-BFGS, beyond up to ten times as long
 _NEWTON, _WARM_NEWTON = 150, 300
 _MOST_NEWTON, _ROWS_NEWTON = 1000, 500
 _START, _START_STEPS = 0.03, 50  # tolerance and most steps of a start
@@ -151,10 +151,10 @@ def fit(
 
 
 def _is_for_newton(objective: Objective, warm: bool) -> bool:
-    D, K = objective.shape
-    return D * K <= (_WARM_NEWTON if warm else _NEWTON) or (
-        D * K <= _MOST_NEWTON and objective.n >= _ROWS_NEWTON * D * K
-    )
+    parameters = np.prod(objective.shape)
+    most = _WARM_NEWTON if warm else _NEWTON
+    many_rows = objective.n >= _ROWS_NEWTON * parameters
+    return bool(parameters <= most or (parameters <= _MOST_NEWTON and many_rows))
 
 
 def _cold(objective: Objective, thinning: bool) -> NDArray[np.float64]:
