@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steelyard.comparison.columns import Features, arrow_table, features
 from steelyard.comparison.files import read_table
+from steelyard.comparison.preprocessing import precision
 from steelyard.comparison.target import Target, read_target
 from steelyard.comparison.ties import FREE, Ties, check_ties, joined_copies, read_ties
 from steelyard.decisions.cost_files import as_costs
@@ -20,8 +22,9 @@ from steelyard.decisions.row_costs import RowCosts
 from steelyard.decisions.stated_costs import Costs
 from steelyard.errors import InputError, did_you_mean
 
-__all__ = ["Dataset", "dataset_of", "from_file", "from_memory", "from_table", "target_column"]
+__all__ = ["Dataset", "dataset_of", "from_file", "from_memory", "from_table", "row_hashes", "target_column"]
 
+_CHUNK = 1 << 20  # rows that are hashed at a time
 _REPEATED_SHARE = 0.05  # fewer repeats than this move no score by more than its interval
 
 
@@ -49,11 +52,17 @@ class Dataset:
         """Number of rows."""
         return len(self.target.y)
 
-    @property
+    @cached_property
     def warnings(self) -> tuple[str, ...]:
         """What the user should know of this table before reading any score."""
         said = (*self.features.warnings, *self.ties.warnings)
-        repeated = float(self.features.frame.duplicated().mean())
+        if precision(self.features) == np.float32:
+            said = (
+                *said,
+                f"the table has {self.features.frame.size:,} values: models are trained on standardised features in "
+                "single precision, seven digits",
+            )
+        repeated = 1.0 - len(np.unique(row_hashes(self.features))) / self.rows
         if repeated < _REPEATED_SHARE:
             return said
         copies = f"{repeated:.0%} of the rows repeat the features of an earlier row: "
@@ -75,9 +84,14 @@ class Dataset:
     def _fingerprint(self) -> str:
         digest = hashlib.sha256()
         for name in self.features.frame.columns:
-            column = self.features.frame[name].to_numpy()
             digest.update(f"\0{name}\0".encode())
-            digest.update(column.tobytes() if column.dtype == np.float64 else "\0".join(column.tolist()).encode())
+            column = self.features.frame[name]
+            for start in range(0, self.rows, _CHUNK):
+                part = column.iloc[start : start + _CHUNK]
+                if name in self.features.numeric:
+                    digest.update(part.to_numpy(np.float64).tobytes())
+                else:
+                    digest.update((("\0" if start else "") + "\0".join(part.tolist())).encode())
         digest.update(repr(self.target.counts.classes).encode())
         digest.update(self.target.y.astype("<i8").tobytes())
         for tie in (self.ties.groups, self.ties.time):
@@ -97,6 +111,26 @@ class Dataset:
             "counts": [int(n) for n in self.target.counts.counts],
             "fingerprint": self.fingerprint(),
         }
+
+
+def row_hashes(features: Features) -> NDArray[np.uint64]:
+    """Return a hash of the features of each row, shape (n,): equal rows have equal ones.
+
+    64 bits: among ten million different rows two share one with a probability of 3e-6.
+    """
+    from pandas.util import hash_array
+
+    frame = features.frame
+    out = np.zeros(len(frame), np.uint64)
+    for name in frame.columns:
+        values = frame[name].array.codes if name in features.categorical else frame[name].to_numpy()
+        for start in range(0, len(frame), _CHUNK):
+            at = slice(start, start + _CHUNK)
+            part = values[at].astype(np.float64) + 0.0  # −0 is 0
+            part[np.isnan(part)] = np.nan  # one of the many
+            out[at] = out[at] * np.uint64(0x9E3779B97F4A7C15) + hash_array(part)
+            out[at] ^= out[at] >> np.uint64(29)
+    return out
 
 
 def from_file(

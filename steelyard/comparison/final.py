@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from steelyard import training
 from steelyard.comparison.dataset import Dataset
-from steelyard.comparison.fold_scores import PreparedFold, tuned_rule
+from steelyard.comparison.fold_scores import CHUNK, PreparedFold, logits_of, tuned_rule
 from steelyard.comparison.folds import Split
-from steelyard.comparison.new_rows import Columns, learned
-from steelyard.comparison.preprocessing import preprocessor
+from steelyard.comparison.new_rows import Columns
 from steelyard.comparison.settings import Settings
 from steelyard.decisions import PlugIn, prior_shift
 from steelyard.decisions.row_costs import RowCosts, RowMinCost
@@ -144,15 +143,13 @@ def fit_final(dataset: Dataset, settings: Settings, model: str, strategy: str, d
     every = np.arange(dataset.rows)
     split = Split(_REPEAT, 0, every, every[:1])  # one row is scored, and not looked at
     fold = PreparedFold(dataset, replace(settings, tuned=decision == "tuned", strategies=(chosen,)), split)
-    transformer = preprocessor(dataset.features, dataset.rows).fit(dataset.features.frame)
-    columns = learned(transformer, dataset.features)
     with threadpool_limits(1):
         chosen = fold.settled(kind, chosen)
         point = training.resolve(kind, chosen, fold.counts(fold.outer.y))
         fitted = _fit(fold, kind, fold.outer, point, fold.state())
         rule = _rule(fold, kind, chosen, fitted) if decision == "tuned" else None
         final = Final(
-            columns=columns,
+            columns=fold.outer.columns,
             model=fitted.model,
             kind=kind,
             point=point,
@@ -164,7 +161,9 @@ def fit_final(dataset: Dataset, settings: Settings, model: str, strategy: str, d
             trouble=fitted.trouble,
             costs=settings.costs,
         )
-        if not np.isfinite(final.probabilities(fold.outer.train)).all():
+        matrix = fold.outer.train
+        parts = (matrix[start : start + CHUNK] for start in range(0, len(matrix), CHUNK))
+        if not all(np.isfinite(final.probabilities(part)).all() for part in parts):
             raise InputError("a model with finite probabilities", "NaN or infinite ones", "its training diverged.")
     return final
 
@@ -190,5 +189,5 @@ def _rule(fold: PreparedFold, kind: Model, strategy: Strategy, fitted: Fitted) -
     for place, (held_out, rows) in enumerate(fold.inner, start=1):
         point = training.resolve(kind, strategy, fold.counts(rows.y))
         inner = _fit(fold, kind, rows, point, fold.state(place), fitted)
-        proba[held_out] = point.posterior(inner.model.logits(rows.score))
+        proba[held_out] = point.posterior(logits_of(inner.model, rows.score))
     return tuned_rule(fold.dataset, fold.settings, proba, y)

@@ -6,6 +6,7 @@ thresholds. The test rows are transformed and scored, and their labels are not l
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,22 +17,26 @@ from numpy.typing import NDArray
 from steelyard import metrics, training
 from steelyard.comparison.dataset import Dataset
 from steelyard.comparison.folds import Split, inner_splits, seed
-from steelyard.comparison.preprocessing import preprocessor
+from steelyard.comparison.new_rows import Columns
+from steelyard.comparison.preprocessing import learn, matrix
 from steelyard.comparison.settings import Settings
 from steelyard.decisions import best_rule
 from steelyard.decisions.row_costs import RowCosts, RowMinCost
 from steelyard.strategies import Point, Strategy
-from steelyard.training import Fitted, Model
+from steelyard.training import Fitted, Model, TrainedModel
 from steelyard.tuning import retraining
 from steelyard.tuning.objectives import Objective
 from steelyard.tuning.tasks import Part, Task
 from steelyard.weights import ClassCounts
 
-__all__ = ["Failure", "PreparedFold", "Scores", "score_fold", "tuned_rule"]
+__all__ = ["CHUNK", "Failure", "PreparedFold", "Scores", "logits_of", "score_fold", "tuned_rule"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Rule = Callable[[Floats], Ints]
+
+CHUNK = 1 << 18  # rows that are scored at a time
+_KEPT = 1 << 24  # values of a table; the inner folds of a larger one are not kept
 
 
 @dataclass(frozen=True)
@@ -78,19 +83,52 @@ class Failure:
 class _Rows:
     """Preprocessed rows to train on and rows to score."""
 
-    train: Floats
+    train: NDArray[Any]
     y: Ints
-    score: Floats
+    score: NDArray[Any]
+    columns: Columns
 
 
 def _prepared(dataset: Dataset, train: NDArray[np.intp], score: NDArray[np.intp]) -> _Rows:
-    frame = dataset.features.frame
-    transform = preprocessor(dataset.features, len(train))
-    return _Rows(
-        np.ascontiguousarray(transform.fit_transform(frame.iloc[train])),
-        dataset.target.y[train],
-        np.ascontiguousarray(transform.transform(frame.iloc[score])),
-    )
+    features = dataset.features
+    columns = learn(features, train)
+    return _Rows(matrix(columns, features, train), dataset.target.y[train], matrix(columns, features, score), columns)
+
+
+def logits_of(model: TrainedModel, X: NDArray[Any]) -> Floats:
+    """Return the logits of a matrix, in chunks of rows: what a model copies of its rows stays small."""
+    if len(X) <= CHUNK:
+        return model.logits(X)
+    return np.concatenate([model.logits(X[start : start + CHUNK]) for start in range(0, len(X), CHUNK)])
+
+
+class _Inner(Sequence[tuple[NDArray[np.intp], "_Rows"]]):
+    """The inner folds: which rows of the training fold are held out, and the fit that scores them.
+
+    Small ones are prepared once; large ones again whenever they are asked for, so that one at a time is in memory.
+    """
+
+    def __init__(self, dataset: Dataset, train: NDArray[np.intp], splits: Sequence[tuple[Any, Any]]) -> None:
+        self._dataset, self._train, self._splits = dataset, train, splits
+        self._kept: dict[int, _Rows] | None = {} if dataset.features.frame.size <= _KEPT else None
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._splits)
+
+    @property
+    def held_out(self) -> NDArray[np.intp]:
+        """Rows of the training fold that some inner fold holds out; along time the earliest are not among them."""
+        return np.sort(np.concatenate([held_out for _, held_out in self._splits]))
+
+    def __getitem__(self, place: Any) -> Any:
+        kept, held_out = self._splits[place]
+        if self._kept is None:
+            return held_out, _prepared(self._dataset, self._train[kept], self._train[held_out])
+        with self._lock:
+            if place not in self._kept:
+                self._kept[place] = _prepared(self._dataset, self._train[kept], self._train[held_out])
+            return held_out, self._kept[place]
 
 
 class PreparedFold:
@@ -109,14 +147,10 @@ class PreparedFold:
         self.dataset, self.settings, self.split, self.threads = dataset, settings, split, threads
         self.n_classes = dataset.target.counts.n_classes
         self.outer = _prepared(dataset, split.train, split.test)
-        self.inner: list[tuple[NDArray[np.intp], _Rows]] = []
-        if settings.tuned or any(s.needs_inner for s in settings.strategies):
-            self.inner = [
-                (held_out, _prepared(dataset, split.train[kept], split.train[held_out]))
-                for kept, held_out in inner_splits(
-                    self.outer.y, split, settings.random_state, dataset.ties.of(split.train)
-                )
-            ]
+        needed = settings.tuned or any(s.needs_inner for s in settings.strategies)
+        ties = dataset.ties.of(split.train)
+        places = inner_splits(self.outer.y, split, settings.random_state, ties) if needed else []
+        self.inner = _Inner(dataset, split.train, places)
 
     def state(self, *place: int) -> int:
         """Return the seed of all training at a place of this fold: the fold itself, or one of its inner folds."""
@@ -218,7 +252,7 @@ def _fits(
 
 
 def _scored(fold: PreparedFold, model: Model, point: Point, fitted: Fitted, rule: Rule | None) -> Scores:
-    logits = fitted.model.logits(fold.outer.score)
+    logits = logits_of(fitted.model, fold.outer.score)
     proba = point.posterior(logits)
     if not np.isfinite(proba).all():
         raise FloatingPointError("its probabilities are not finite")
@@ -264,9 +298,8 @@ def _rules(
             if isinstance(fitted, Exception):
                 failed.setdefault(key, fitted)
             else:
-                proba[key][held_out] = points[key].posterior(fitted.model.logits(rows.score))
-    # along time the earliest rows are held out of nothing
-    known = np.sort(np.concatenate([held_out for held_out, _ in fold.inner]))
+                proba[key][held_out] = points[key].posterior(logits_of(fitted.model, rows.score))
+    known = fold.inner.held_out
     return {
         key: failed.get(key) or tuned_rule(fold.dataset, fold.settings, proba[key][known], y[known])
         for key in strategies

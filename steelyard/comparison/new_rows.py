@@ -1,8 +1,8 @@
 """New rows → the numbers that a model was trained on: what preprocessing learned, as plain numbers and texts.
 
-scikit-learn learns the medians, levels and scales (`preprocessing`); what it learned is read off its public
-attributes and kept here, so that a stored model is JSON that can be read, checked and loaded by any version of any
-library, and runs no code. The numbers that come out are the ones that scikit-learn gives, to the last bit.
+Medians, levels and scales are learned in `preprocessing` and kept here, so that a stored model is JSON that can be
+read, checked and loaded by any version of any library, and runs no code. The numbers that come out are the ones that
+scikit-learn gives, to the last bit.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard.comparison.columns import MISSING, Features, arrow_table, moments
+from steelyard.comparison.columns import MISSING, arrow_table, moments
 from steelyard.comparison.files import needed_columns
 from steelyard.errors import InputError
 
-__all__ = ["Category", "Columns", "Number", "learned", "selected"]
+__all__ = ["Category", "Columns", "Number", "selected"]
 
 Floats = NDArray[np.float64]
 Table = Any
@@ -136,25 +136,35 @@ class Columns:
             For a missing column, or a value that is not of its column's kind.
         """
         at = dict(zip(self.needed, needed_columns(table.column_names, self.needed, "the table"), strict=True))
-        raw = np.empty((table.num_rows, len(self.numbers)))
-        for j, number in enumerate(self.numbers):
-            raw[:, j] = _numbers(table.column(at[number.name]), number)
-        unknown = np.isnan(raw)
+        numbers = [_numbers(table.column(at[number.name]), number) for number in self.numbers]
+        codes = [_codes(table.column(at[category.name]), category) for category in self.categories]
         out = np.zeros((table.num_rows, self.width))
-        for j, number in enumerate(self.numbers):
-            filled = np.where(unknown[:, j], number.median, raw[:, j])
-            out[:, j] = (filled - number.mean) / number.scale
+        self.encode(numbers, codes, out)
+        return out
+
+    def encode(self, numbers: Sequence[Floats], codes: Sequence[NDArray[Any]], out: NDArray[Any]) -> None:
+        """Write the matrix of some rows.
+
+        Parameters
+        ----------
+        numbers : sequence of float64 ndarray of shape (n,)
+            Values of each column of numbers, NaN where they are missing.
+        codes : sequence of int ndarray of shape (n,)
+            Of each category the place of the level among its columns; −1 where it has none.
+        out : ndarray of shape (n, width)
+            Zeros, written to.
+        """
         place = len(self.numbers)
-        for j, number in enumerate(self.numbers):
+        for j, (number, values) in enumerate(zip(self.numbers, numbers, strict=True)):
+            unknown = np.isnan(values)
+            out[:, j] = (np.where(unknown, number.median, values) - number.mean) / number.scale
             if number.missing_mean is not None and number.missing_scale is not None:
-                out[:, place] = (unknown[:, j] - number.missing_mean) / number.missing_scale
+                out[:, place] = (unknown - number.missing_mean) / number.missing_scale
                 place += 1
-        for category in self.categories:
-            code = _codes(table.column(at[category.name]), category)
+        for category, code in zip(self.categories, codes, strict=True):
             rows = np.flatnonzero(code >= 0)
             out[rows, place + code[rows]] = 1.0
             place += category.width
-        return out
 
     def to_dict(self) -> dict[str, Any]:
         """Return the columns as JSON data."""
@@ -176,44 +186,6 @@ class Columns:
         )
         columns.types()  # refuses what is no type
         return columns
-
-
-def learned(transformer: Any, features: Features) -> Columns:
-    """Read off what a fitted preprocessor learned.
-
-    Parameters
-    ----------
-    transformer : sklearn.compose.ColumnTransformer
-        From `preprocessing.preprocessor`, fitted.
-    features : Features
-        Of the table that it was fitted on.
-
-    Returns
-    -------
-    Columns
-    """
-    numbers: list[Number] = []
-    if features.numeric:
-        pipeline = transformer.named_transformers_["numbers"]
-        imputer, scaler = pipeline[0], pipeline[1]
-        indicated = [int(j) for j in imputer.indicator_.features_]
-        d = len(features.numeric)
-        for j, name in enumerate(features.numeric):
-            own = [imputer.statistics_[j], scaler.mean_[j], scaler.scale_[j]]
-            if j in indicated:
-                k = d + indicated.index(j)
-                own += [scaler.mean_[k], scaler.scale_[k]]
-            numbers.append(Number(name, features.types[name], *map(float, own)))
-    categories: list[Category] = []
-    if features.categorical:
-        encoder = transformer.named_transformers_["levels"]
-        for name, levels, rare in zip(
-            features.categorical, encoder.categories_, encoder.infrequent_categories_, strict=True
-        ):
-            seldom = set() if rare is None else set(rare.tolist())
-            kept = tuple(str(level) for level in levels.tolist() if level not in seldom)
-            categories.append(Category(name, kept, rare is not None))
-    return Columns(tuple(numbers), tuple(categories), features.given)
 
 
 def selected(X: Any, columns: Columns, also: Sequence[str] = ()) -> Table:

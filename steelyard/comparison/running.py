@@ -229,7 +229,7 @@ def _result(
     tested = next(iter(stored.values())).tested
     seen = {who: part.of(tested) for who, part in stored.items()}
     scored = replace(dataset, target=replace(dataset.target, y=dataset.target.y[tested]))
-    best = best_of(summary, seen, primary.at_rows(np.flatnonzero(tested)), scored.target.y, settings)
+    best = best_of(summary, seen, primary.at_rows(tested), scored.target.y, settings)
     if primary.floor is not None and settings.tuned and best["strategy"] is not None:
         best["decision"] = "tuned"  # the one that keeps the floor
     left_out = [*skipped.items(), *stopped.items()]

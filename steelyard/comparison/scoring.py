@@ -110,9 +110,9 @@ class OutOfFold:
     Attributes
     ----------
     proba : float64 ndarray of shape (repeats, n, C)
-    default, tuned : int64 ndarray of shape (repeats, n)
-        `tuned` is None where no decision was tuned.
-    fold : int64 ndarray of shape (repeats, n)
+    default, tuned : int ndarray of shape (repeats, n)
+        In as few bytes as the classes need. `tuned` is None where no decision was tuned.
+    fold : int ndarray of shape (repeats, n)
         In which fold a row was tested; −1: in none.
     """
 
@@ -120,10 +120,11 @@ class OutOfFold:
         parts = list(parts)
         repeats = 1 + max(p.split.repeat for p in parts)
         self.proba = np.full((repeats, n, parts[0].proba.shape[1]), np.nan)
-        self.default = np.full((repeats, n), -1, np.int64)
-        self.fold = np.full((repeats, n), -1, np.int64)
-        self.tuned: NDArray[np.int64] | None = (
-            None if any(p.tuned is None for p in parts) else np.full((repeats, n), -1, np.int64)
+        narrow = np.min_scalar_type(-parts[0].proba.shape[1])
+        self.default: NDArray[Any] = np.full((repeats, n), -1, narrow)
+        self.fold: NDArray[Any] = np.full((repeats, n), -1, np.int16)
+        self.tuned: NDArray[Any] | None = (
+            None if any(p.tuned is None for p in parts) else np.full((repeats, n), -1, narrow)
         )
         for part in parts:
             place = part.split.repeat, part.split.test

@@ -25,6 +25,9 @@ Values = Mapping[
 _ALPHA = 0.05  # of a verdict, over the strategies of a model
 _POWER = 0.8  # with which the smallest detectable difference would be found
 Candidate = Sequence[Callable[[NDArray[np.float64] | None], float]]  # per repeat: the metric as a function of weights
+# bootstrap samples: 500 up to 200,000 rows, then as many as draw 10⁸ rows, and never fewer than 100, of which the outer
+# two are the limits of the interval. With so many rows the optimism that they estimate is itself next to nothing
+_DRAWS, _FEWEST_DRAWS, _DRAWN_ROWS = 500, 100, 100_000_000
 
 # a difference below this is what two optimisers of the same loss may differ by, whatever its p-value; costs, which have
 # a unit, are counted in the range of what a row may cost
@@ -190,6 +193,7 @@ def best_among(
         strata,
         seed(settings.random_state, "bootstrap"),
         metric.greater_is_better,
+        draws=int(np.clip(_DRAWN_ROWS // len(strata), _FEWEST_DRAWS, _DRAWS)),
     )
     low, high = metric.bounds
     return {key: rows[winner][key] for key in ("model", "strategy", "decision", "metric")} | {

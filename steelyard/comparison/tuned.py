@@ -282,12 +282,11 @@ def _name(split: Split) -> str:
 def _classifier(dataset: Dataset, settings: Settings, procedure: Procedure, best: Best) -> Classifier:
     from steelyard.comparison.classifier import trained  # loads scikit-learn
     from steelyard.comparison.final import Final
-    from steelyard.comparison.new_rows import learned
-    from steelyard.comparison.preprocessing import preprocessor
+    from steelyard.comparison.preprocessing import learn
 
     target = dataset.target
     fitted = procedure.final(best)
-    columns = learned(preprocessor(dataset.features, dataset.rows).fit(dataset.features.frame), dataset.features)
+    columns = learn(dataset.features, np.arange(dataset.rows))
     point = best.candidate.point(target.counts.priors)
     final = Final(
         columns=columns,

@@ -49,7 +49,7 @@ class Stored(Protocol):
     proba: Floats
     default: Ints
     tuned: Ints | None
-    fold: Ints
+    fold: NDArray[Any]
 
 
 class Asked(Protocol):

@@ -1,4 +1,4 @@
-"""The linear model: multinomial logits W and b, trained on any loss of ours by L-BFGS in float64."""
+"""The linear model: multinomial logits W and b, trained on any softmax loss of ours in float64."""
 
 from __future__ import annotations
 
@@ -10,15 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.errors import InputError
+from steelyard.training import newton, quasi_newton
+from steelyard.training.linear_objective import Objective
 
 __all__ = ["LinearModel", "fit"]
 
 Floats = NDArray[np.float64]
 
-_TOLERANCE = 1e-6  # largest entry of the gradient of a mean loss: coefficients are then stable to about 1e-4
+_ROUNDING = 1e-10  # a gradient as small as this is as good as zero
 _STEPS = 2000
-_MEMORY = 50  # pairs that L-BFGS keeps: 50 take a third fewer steps than 20 where classes are very unequal
-_WHITENED = 1000  # beyond, the eigenvectors take longer than the steps that they save
+# Newton's method up to so many parameters, K (d + 1), from a warm start more, and more where there are many rows to
+# each: benchmarks/speed/bench_linear.py. There it takes about half the time of L-BFGS, beyond up to ten times as long
+_NEWTON, _WARM_NEWTON = 150, 300
+_MOST_NEWTON, _ROWS_NEWTON = 1000, 500
+_START, _START_STEPS = 0.03, 50  # tolerance and most steps of a start
+_ROWS = 8  # least rows per parameter of a start
 
 
 @dataclass(frozen=True)
@@ -43,8 +49,8 @@ class LinearModel:
     residual: float
 
     def logits(self, X: NDArray[Any]) -> Floats:
-        """Return unnormalised scores of shape (n, C)."""
-        return np.asarray(X @ self.weights + self.bias, np.float64)
+        """Return unnormalised scores of shape (n, C), in float64 whatever the type of X."""
+        return np.asarray(np.asarray(X, np.float64) @ self.weights + self.bias)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what has to be stored: JSON data, and arrays by name."""
@@ -83,6 +89,9 @@ def fit(
     W are opposite, so that each carries half the penalty of the one coefficient vector that scikit-learn
     uses: doubling makes `penalty=1` the model of its ``LogisticRegression()``.
 
+    Few parameters are found by Newton's method, many by L-BFGS (`newton`, `quasi_newton`), in float64 and in chunks of
+    rows: `X` is not copied, whatever its type.
+
     Parameters
     ----------
     X : ndarray of shape (n, d)
@@ -98,8 +107,9 @@ def fit(
     penalty : float
         c. Default 1, as in scikit-learn.
     start : LinearModel, optional
-        Where to start; default zero. It saves steps and changes nothing, as the optimum is one; it is not used
-        for a focal loss, which is not convex, so that no fit depends on another.
+        Where to start; default the best bias, and, where there are many rows, the fit of a part of them. It saves
+        steps and changes nothing, as the optimum is one; it is not used for a focal loss, which is not convex, so
+        that no fit depends on another.
     max_steps : int
 
     Returns
@@ -112,10 +122,6 @@ def fit(
     InputError
         For NaN in X, or if the loss is not finite where it starts.
 
-    References
-    ----------
-    Liu and Nocedal, "On the limited memory BFGS method", Mathematical Programming 45, 1989; scipy's L-BFGS-B.
-
     Examples
     --------
     >>> import steelyard as sy
@@ -124,86 +130,43 @@ def fit(
     >>> model.converged, model.logits(X).argmax(1)
     (True, array([0, 0, 1, 1]))
     """
-    from scipy.optimize import minimize
-
-    X = np.ascontiguousarray(X, np.float64)
-    if not np.isfinite(X).all():
-        row, column = np.argwhere(~np.isfinite(X))[0]
-        raise InputError("finite features", f"{X[row, column]} in row {row}, column {column}")
     weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, np.float64)
-    kept = weight > 0
-    if not kept.all():
-        X, y, weight = X[kept], y[kept], weight[kept]
-    n, d = X.shape
-    strength = penalty / n * (2.0 if n_classes == 2 else 1.0)
-    first = np.zeros((d + 1, n_classes))
-    if start is not None and float(loss.gamma) == 0.0:
-        first[:d], first[d] = start.weights, start.bias
-    # ω depends on the true class alone, so the denominator is the same at every step
-    share = weight / float(loss.numerator_and_denominator(np.zeros((n, n_classes)), y, weight)[1])
-    basis, scale = _conditioning(X, np.asarray(loss.curvature(X @ first[:d] + first[d], y)), share, strength)
-    T = np.ascontiguousarray(X @ basis)
-    # basis.T @ basis is diagonal, so that the penalty on W is a diagonal one on U
-    ridge = strength * (basis * basis).sum(0)[:, None]
-
-    def objective(flat: Floats) -> tuple[float, Floats]:
-        theta = flat.reshape(d + 1, n_classes)
-        U = theta[:d]
-        z = T @ U + theta[d] * scale
-        g = np.asarray(loss.gradient(z, y)) * share[:, None]
-        gradient = np.empty_like(theta)
-        np.matmul(T.T, g, out=gradient[:d])
-        gradient[:d] += ridge * U
-        gradient[d] = g.sum(0) * scale
-        value = float(share @ np.asarray(loss.value(z, y))) + 0.5 * float((ridge * U * U).sum())
-        return value, gradient.ravel()
-
-    first[:d] = (basis.T @ first[:d]) / (basis * basis).sum(0)[:, None]
-    first[d] /= scale
-    if not np.isfinite(objective(first.ravel())[0]):
-        raise InputError("a loss that is finite where training starts", str(objective(first.ravel())[0]))
-    found = minimize(
-        objective,
-        first.ravel(),
-        jac=True,
-        method="L-BFGS-B",
-        # ftol 0: only the gradient says that it is done; a flat stretch does not
-        options={
-            "maxiter": max_steps,
-            "maxfun": 2 * max_steps,
-            "gtol": _TOLERANCE,
-            "ftol": 0.0,
-            "maxcor": _MEMORY,
-        },
-    )
-    theta = found.x.reshape(d + 1, n_classes)
-    residual = float(np.abs(found.jac).max())
+    objective = Objective(np.asarray(X), np.asarray(y), loss, n_classes, weight, penalty)
+    warm = start is not None and float(loss.gamma) == 0.0
+    few = _is_for_newton(objective, warm)
+    if start is not None and warm:
+        theta = np.concatenate([start.weights, start.bias[None]]) @ objective.contrasts
+    else:
+        theta = _cold(objective, few)
+    solve = newton.minimise if few else quasi_newton.minimise
+    theta, gradient, converged, steps = solve(objective, theta, max_steps)
+    residual = float(np.abs(gradient).max())
     return LinearModel(
-        weights=basis @ theta[:d],
-        bias=theta[d] * scale,
-        # rounding can end the line search a little above the tolerance: as converged as float64 allows
-        converged=bool(np.isfinite(theta).all()) and residual <= 10 * _TOLERANCE,
-        steps=int(found.nfev),
+        weights=theta[:-1] @ objective.contrasts.T,
+        bias=theta[-1] @ objective.contrasts.T,
+        converged=converged or residual <= _ROUNDING,
+        steps=steps,
         residual=residual,
     )
 
 
-def _conditioning(X: Floats, curvature: Floats, share: Floats, strength: float) -> tuple[Floats, float]:
-    """Return a basis of orthogonal columns and a scale of the bias in which the loss is about equally curved.
+def _is_for_newton(objective: Objective, warm: bool) -> bool:
+    parameters = np.prod(objective.shape)
+    most = _WARM_NEWTON if warm else _NEWTON
+    many_rows = objective.n >= _ROWS_NEWTON * parameters
+    return bool(parameters <= most or (parameters <= _MOST_NEWTON and many_rows))
 
-    W = basis @ U. With the curvature of the loss at the start as row weights, the columns are the
-    eigenvectors of the weighted second moments, divided by the roots of their eigenvalues: L-BFGS then
-    needs a half to a third of the steps (51 mixed columns, two classes: 22 instead of 70 from a warm
-    start). One scale for all classes: the directions in which a loss is flat, such as a constant added to
-    all logits, stay as they were at the start, zero.
+
+def _cold(objective: Objective, thinning: bool) -> NDArray[np.float64]:
+    """Return where to start: the best bias, then, with `thinning`, the fit of ever more rows.
+
+    Where there are many rows for each parameter, a few of them tell most of what all will: the last steps, on all
+    rows, begin where one second derivative serves to the end.
     """
-    d = X.shape[1]
-    rows = (curvature * share[:, None]).sum(1)
-    mean = float(rows.sum()) / curvature.shape[1]
-    if not (np.isfinite(mean) and mean > 0.0):
-        return np.eye(d), 1.0
-    scale = 1.0 / np.sqrt(mean)
-    if d > _WHITENED:
-        return np.eye(d) * scale, scale
-    moments, vectors = np.linalg.eigh((X * (rows / rows.sum())[:, None]).T @ X)
-    return vectors / np.sqrt(np.maximum(moments, 0.0) * mean + strength), scale
+    D, K = objective.shape
+    theta = np.zeros((D, K))
+    theta[-1:] = newton.minimise(objective.constant(), theta[-1:], _START_STEPS, _START)[0]
+    for step in (512, 64, 8) if thinning else ():
+        if objective.n // step >= _ROWS * D * K:
+            theta = newton.minimise(objective.thinned(step), theta, _START_STEPS, _START)[0]
+    return theta

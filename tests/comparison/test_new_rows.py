@@ -9,15 +9,16 @@ import pyarrow as pa
 import pytest
 
 from steelyard.comparison.columns import arrow_table, features
-from steelyard.comparison.new_rows import Columns, learned, selected
-from steelyard.comparison.preprocessing import preprocessor
+from steelyard.comparison.new_rows import Columns, selected
+from steelyard.comparison.preprocessing import learn
 from steelyard.errors import InputError
+from tests.comparison.plain_preprocessing import plain, preprocessor
 
 
 def fitted(X):
     found = features(arrow_table(X))
-    transformer = preprocessor(found, len(found.frame)).fit(found.frame)
-    return learned(transformer, found), transformer
+    rows = np.arange(len(found.frame))
+    return learn(found, rows), preprocessor(found, len(rows)).fit(plain(found))
 
 
 def on(columns, X):

@@ -1,14 +1,23 @@
 import numpy as np
 import pandas as pd
+import pytest
 
+from steelyard.comparison import preprocessing
 from steelyard.comparison.columns import arrow_table, features
-from steelyard.comparison.preprocessing import preprocessor
+from steelyard.comparison.preprocessing import learn, matrix
+from tests.comparison.plain_preprocessing import plain, preprocessor
 
 
 def prepared(frame, train, test):
+    """The matrices of training and test rows, which are scikit-learn's to the last bit."""
     found = features(arrow_table(frame))
-    transform = preprocessor(found, len(train))
-    return transform.fit_transform(found.frame.iloc[train]), transform.transform(found.frame.iloc[test])
+    train, test = np.asarray(train), np.asarray(test)
+    columns = learn(found, train)
+    ours = matrix(columns, found, train), matrix(columns, found, test)
+    theirs = preprocessor(found, len(train)).fit(plain(found).iloc[train])
+    for got, rows in zip(ours, (train, test), strict=True):
+        np.testing.assert_array_equal(got, theirs.transform(plain(found).iloc[rows]))
+    return ours
 
 
 def test_numbers_get_the_median_an_indicator_and_unit_variance():
@@ -59,3 +68,45 @@ def test_many_levels_are_cut_to_forty():
     X, _ = prepared(frame, range(6000), range(10))
     assert X.shape[1] == 40
     np.testing.assert_array_equal(X.sum(1), 1.0)
+
+
+def test_equally_frequent_levels_are_cut_as_scikit_learn_cuts_them():
+    levels = np.random.default_rng(0).permutation(np.repeat(range(60), 9))
+    frame = pd.DataFrame({"c": [f"level{k:02d}" for k in levels]})
+    X, _ = prepared(frame, range(540), range(10))
+    assert X.shape[1] == 40
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_any_table_gives_scikit_learns_numbers(seed):
+    """`prepared` compares; small integers and single precision are stored narrow and change nothing."""
+    rng = np.random.default_rng(seed)
+    n = 2000
+    numbers = rng.gamma(1.0, 10.0 ** rng.integers(-3, 4, 4), (n, 4)) * rng.choice([-1, 1], (n, 4))
+    frame = pd.DataFrame(numbers, columns=list("abcd"))
+    frame["narrow"] = rng.normal(size=n).astype(np.float32)
+    frame["small"] = rng.integers(-100, 100, n).astype(np.int8)
+    frame["whole"] = rng.integers(-(10**9), 10**9, n)
+    frame["flag"] = rng.random(n) < 0.3
+    for name in ("b", "narrow"):
+        frame.loc[rng.random(n) < 0.2, name] = np.nan
+    frame["text"] = rng.choice([*"stuvwxyz"], n, p=np.r_[np.full(7, 0.142), 0.006])
+    frame.loc[rng.random(n) < 0.1, "text"] = None
+    order = rng.permutation(n)
+    prepared(frame, order[:1500], order[1500:])
+
+
+def test_a_large_table_is_learned_in_chunks_and_held_in_single_precision(monkeypatch, mixed):
+    frame, _ = mixed
+    found = features(arrow_table(frame))
+    rows = np.arange(len(frame))
+    columns, whole = learn(found, rows), matrix(learn(found, rows), found, rows)
+    for name in ("_CELLS", "_DOUBLE", "_CHUNK"):
+        monkeypatch.setattr(preprocessing, name, 50)
+    chunked = learn(found, rows)
+    assert chunked.categories == columns.categories
+    for a, b in zip(chunked.numbers, columns.numbers, strict=True):
+        np.testing.assert_allclose([a.median, a.mean, a.scale], [b.median, b.mean, b.scale], rtol=1e-12)
+    narrow = matrix(chunked, found, rows)
+    assert narrow.dtype == np.float32
+    np.testing.assert_allclose(narrow, whole, rtol=1e-6, atol=1e-6)

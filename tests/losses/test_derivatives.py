@@ -135,3 +135,32 @@ def test_curvature_never_falls_to_zero() -> None:
             h = loss.curvature(z, np.array([y, y]))
             assert np.isfinite(h).all()
             assert (h >= 1e-16).all()
+
+
+def true_hessian(loss: Any, z: np.ndarray, y: np.ndarray) -> np.ndarray:
+    import jax
+    import jax.numpy as jnp
+
+    with jax.enable_x64(True):
+        total = loss.replace(reduction="sum")
+        second = jax.vmap(jax.hessian(lambda u, t: total(u[None], t[None])))
+        return np.asarray(jax.jit(second)(jnp.asarray(z), jnp.asarray(y)))
+
+
+@pytest.mark.parametrize("form", ["integer", "soft"])
+@pytest.mark.parametrize("seed", range(8))
+def test_hessian_against_automatic_differentiation(form: str, seed: int) -> None:
+    loss = random_softmax_point(np.random.default_rng(seed))
+    z, y = logits(seed), targets(loss, form, seed)
+    expected = true_hessian(loss, z, y)
+    h, u, v = loss.hessian(z, y)
+    outer = u[:, :, None] * v[:, None, :]
+    eye = np.eye(z.shape[1])
+    got = h[:, None, :] * eye + outer + outer.transpose(0, 2, 1)
+    np.testing.assert_allclose(got, expected, rtol=1e-7, atol=1e-7 * np.abs(expected).max())
+    h, u, v = loss.hessian(z, y, positive=True)
+    outer = u[:, :, None] * v[:, None, :]
+    bound = h[:, None, :] * eye + outer + outer.transpose(0, 2, 1)
+    slack = 1e-9 * np.abs(bound).max()
+    assert np.linalg.eigvalsh(bound).min() >= -slack
+    assert np.linalg.eigvalsh(bound - expected).min() >= -slack

@@ -5,7 +5,8 @@ from sklearn.linear_model import LogisticRegression
 import steelyard as sy
 from steelyard import sampling, training
 from steelyard.errors import InputError
-from steelyard.training import linear
+from steelyard.training import linear, linear_objective, newton, quasi_newton
+from steelyard.training.linear_objective import Objective
 
 
 def data(n_classes, n=600, d=6, seed=0):
@@ -142,12 +143,120 @@ def test_the_same_fit_twice_is_the_same_to_the_bit():
     np.testing.assert_array_equal(a.weights, b.weights)
 
 
-def test_more_features_than_are_whitened_train_the_same_model(monkeypatch):
+LOSSES = {
+    "none": lambda n: sy.losses.cross_entropy(),
+    "weighted": lambda n: sy.losses.weighted_cross_entropy(n.sum() / n),
+    "logit adjusted": lambda n: sy.losses.logit_adjusted(n),
+    "scaled and shifted": lambda n: sy.losses.vector_scaling(n),
+    "focal": lambda n: sy.losses.focal(2.0, class_weight=n.sum() / n),
+    "margins, smoothed": lambda n: sy.losses.ldam(n).replace(logit_scale=None, margin=n**-0.25, label_smoothing=0.1),
+    "pairwise": lambda n: sy.losses.SoftmaxCrossEntropy(pairwise_offset=np.log(n)[None, :] - np.log(n)[:, None]),
+}
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("name", LOSSES)
+def test_both_solvers_reach_the_same_optimum(monkeypatch, name, n_classes):
+    X, y = data(n_classes)
+    loss = LOSSES[name](np.bincount(y))
+    by_newton = linear.fit(X, y, loss, n_classes)
+    monkeypatch.setattr(linear, "_NEWTON", 0)
+    monkeypatch.setattr(quasi_newton, "_TOLERANCE", 1e-9)
+    by_l_bfgs = linear.fit(X, y, loss, n_classes)
+    assert by_newton.converged
+    assert by_l_bfgs.converged
+    assert by_newton.steps < by_l_bfgs.steps
+    np.testing.assert_allclose(by_newton.weights, by_l_bfgs.weights, atol=1e-6)
+    np.testing.assert_allclose(by_newton.bias, by_l_bfgs.bias, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_newton_is_scikit_learns_logistic_regression_to_six_digits(n_classes):
+    X, y = data(n_classes)
+    theirs = LogisticRegression(solver="newton-cholesky", tol=1e-12, max_iter=500).fit(X, y)
+    ours = linear.fit(X, y, sy.losses.cross_entropy(), n_classes).weights
+    got = ours[:, 1:] - ours[:, :1] if n_classes == 2 else ours
+    np.testing.assert_allclose(got, theirs.coef_.T, atol=1e-6)
+
+
+def test_the_objective_falls_at_every_step_of_a_loss_that_is_not_convex(monkeypatch):
     X, y = data(3)
-    whitened = linear.fit(X, y, sy.losses.cross_entropy(), 3)
-    monkeypatch.setattr(linear, "_WHITENED", 2)
+    values = []
+    evaluate = Objective.evaluate
+
+    def noted(self, theta):
+        value, gradient = evaluate(self, theta)
+        values.append((self.n, theta.copy(), value))
+        return value, gradient
+
+    monkeypatch.setattr(Objective, "evaluate", noted)
+    objective = Objective(X, y, sy.losses.focal(5.0), 3, np.ones(len(y)), 1.0)
+    far = np.random.default_rng(0).normal(size=objective.shape) * 5.0
+    end, gradient, converged, _ = newton.minimise(objective, far, 2000)
+    assert converged
+    assert np.abs(gradient).max() < 1e-6
+    assert values[-1][2] == min(v for _, _, v in values)
+    assert objective.evaluate(end)[0] < 0.1 * values[0][2]
+
+
+def test_a_start_from_fewer_rows_leads_to_the_same_fit(monkeypatch):
+    X, y = data(3, n=20_000)
+    quick = linear.fit(X, y, sy.losses.cross_entropy(), 3)
+    monkeypatch.setattr(linear, "_ROWS", 10**9)
+    slow = linear.fit(X, y, sy.losses.cross_entropy(), 3)
+    assert quick.steps < slow.steps
+    np.testing.assert_allclose(quick.weights, slow.weights, atol=1e-6)
+
+
+def test_chunks_of_rows_add_up_to_all(monkeypatch):
+    X, y = data(3)
+    loss = sy.losses.focal(2.0)
+    whole = Objective(X, y, loss, 3, np.ones(len(y)), 1.0)
+    theta = np.random.default_rng(0).normal(size=whole.shape)
+    expected = *whole.evaluate(theta), whole.hessian(theta, False), whole.moments(theta)[1]
+    for name in ("_CELLS", "_PRODUCTS"):
+        monkeypatch.setattr(linear_objective, name, 1)
+    parts = *whole.evaluate(theta), whole.hessian(theta, False), whole.moments(theta)[1]
+    for a, b in zip(expected, parts, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13)
+
+
+def test_the_second_derivative_is_that_of_the_gradient():
+    X, y = data(3, n=200)
+    scaled = sy.losses.SoftmaxCrossEntropy(logit_scale=[0.5, 1.0, 2.0], gamma=1.5, class_weight=[1.0, 2.0, 3.0])
+    objective = Objective(X, y, scaled, 3, np.ones(len(y)), 1.0)
+    theta = np.random.default_rng(0).normal(size=objective.shape)
+    H = objective.hessian(theta, False)
+    for i, e in enumerate(np.eye(theta.size)):
+        step = 1e-5 * e.reshape(theta.shape[::-1]).T
+        numeric = (objective.evaluate(theta + step)[1] - objective.evaluate(theta - step)[1]) / 2e-5
+        np.testing.assert_allclose(H[:, i], numeric.T.ravel(), atol=1e-8)
+
+
+def test_single_precision_features_train_in_double():
+    X, y = data(2)
+    X = X.astype(np.float32)
+    one, other = (linear.fit(Z, y, sy.losses.cross_entropy(), 2) for Z in (X, X.astype(np.float64)))
+    np.testing.assert_array_equal(one.weights, other.weights)
+    np.testing.assert_array_equal(one.logits(X), other.logits(X.astype(np.float64)))
+
+
+def test_a_scale_of_zero_leaves_a_class_at_a_constant():
+    X, y = data(3)
+    loss = sy.losses.SoftmaxCrossEntropy(logit_scale=[0.0, 1.0, 1.0])
+    model = linear.fit(X, y, loss, 3)
+    assert model.converged
+    np.testing.assert_allclose(model.weights[:, 0], 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("whitened", [0, 1000])
+def test_more_features_than_are_whitened_train_the_same_model(monkeypatch, whitened):
+    X, y = data(3)
+    by_newton = linear.fit(X, y, sy.losses.cross_entropy(), 3)
+    monkeypatch.setattr(linear, "_NEWTON", 0)
+    monkeypatch.setattr(quasi_newton, "_WHITENED", whitened)
     plain = linear.fit(X, y, sy.losses.cross_entropy(), 3)
-    np.testing.assert_allclose(plain.weights, whitened.weights, atol=2e-4)
+    np.testing.assert_allclose(plain.weights, by_newton.weights, atol=2e-4)
 
 
 def test_collinear_and_constant_columns_do_no_harm():
