@@ -15,13 +15,17 @@ from steelyard.losses.base import Loss
 from steelyard.losses.binary import *  # noqa: F403  each family file names its recipes once, in its __all__
 from steelyard.losses.long_tail import *  # noqa: F403
 from steelyard.losses.pairwise import *  # noqa: F403
+from steelyard.losses.per_example import *  # noqa: F403
+from steelyard.losses.per_example import equalization_offset, gcl_offset
 from steelyard.losses.registry import describe, get, names
+from steelyard.losses.regularized import *  # noqa: F403
 from steelyard.losses.sigmoid import SigmoidCrossEntropy
 from steelyard.losses.softmax import SoftmaxCrossEntropy
 from steelyard.losses.weighted import *  # noqa: F403
 
 __all__ = ["Loss", "SigmoidCrossEntropy", "SoftmaxCrossEntropy", "aligned", "describe", "from_dict", "get", "names"]
 __all__ += names()
+__all__ += ["equalization_offset", "gcl_offset"]
 
 _FAMILIES: dict[str, type[Loss]] = {k.__name__: k for k in (SigmoidCrossEntropy, SoftmaxCrossEntropy)}
 

@@ -70,7 +70,7 @@ def value(xp: ModuleType, at: Layout, p: Parameters) -> tuple[Tensor, Tensor | N
     for coefficient, gap, gamma in _sides(xp, at, p):
         phi = xp.softplus(gap)
         if gamma is not None:
-            phi = focusing.factor(xp, xp.log_sigmoid(gap), gamma) * phi
+            phi = focusing.value(xp, phi, xp.log_sigmoid(gap), gamma)
         loss = loss + coefficient * phi
         weight = weight + coefficient
     unweighted = p.class_weight is None and p.pos_weight is None and p.outcome_weight is None

@@ -1,14 +1,14 @@
 """The generalised softmax cross-entropy: value, gradient and positive curvature, per example.
 
-    a_c = Δ_c z_c + ι_c − m_y [c = y] + Λ[y, c]         q = softmax(a)
-    ℓ   = ω · (1 − q_y)^γ · (−log q_y)                  ω = class weight of this example
+    a_c = Δ_c z_c + ι_c − m_y [c = y] + Λ[y, c] + κ max(0, sg(z_c − z_y))         q = softmax(a)
+    ℓ   = ω · (1 − q_y)^γ · (−log q_y + ε₁ (1 − q_y))                             ω = class weight of this example
 
-Weighted cross-entropy, focal, logit adjustment, Balanced Softmax, LDAM, CDT, VS and the pairwise margins are
-points of this family (`steelyard.losses.names`). With dense targets t (one-hot or soft), smoothing ε and an
-expected-cost term:
+Weighted cross-entropy, focal, logit adjustment, Balanced Softmax, LDAM, CDT, VS, Seesaw, Poly-1 and the pairwise
+margins are points of this family (`steelyard.losses.names`). With dense targets t (one-hot or soft), smoothing ε_y
+and an expected-cost term:
 
-    ℓ   = Σ_c b_c (1 − q_c)^γ (−log q_c) + λ Σ_j M̄_j q_j
-    b_c = (1 − ε) t_c ω_c + (ε / C) ω̄,     ω̄ = Σ_c t_c ω_c,     M̄ = Σ_y t_y M[y],     m and Λ averaged over t
+    ℓ   = Σ_c b_c (1 − q_c)^γ (−log q_c + ε₁ (1 − q_c)) + λ Σ_j M̄_j q_j
+    b_c = (1 − ε̄) t_c ω_c + (ε̄ / C) ω̄,   ω̄ = Σ_c t_c ω_c,   M̄ = Σ_y t_y M[y];   ε, m, Λ and z_y averaged over t
 
 Numerics. One class is left out of the sum of exponentials and its loss is log1p(Σ of the others / its own):
 a float32 log-sum-exp that already holds the target rounds a loss of 1e-9 to 0. For an integer target that class
@@ -49,9 +49,16 @@ class Parameters(NamedTuple):
     margin: Tensor | None = None  # m: () or (c,)
     pairwise_offset: Tensor | None = None  # Λ: (c, c)
     gamma: Tensor | None = None  # γ: ()
-    label_smoothing: Tensor | None = None  # ε: ()
+    label_smoothing: Tensor | None = None  # ε: () or (c,)
     cost_matrix: Tensor | None = None  # M: (c, c)
     cost_coefficient: Tensor | None = None  # λ: ()
+    poly_coefficient: Tensor | None = None  # ε₁: ()
+    compensation: Tensor | None = None  # κ: ()
+
+
+def _bent(p: Parameters) -> bool:
+    """Whether φ is not −log q itself."""
+    return p.gamma is not None or p.poly_coefficient is not None
 
 
 def value(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> tuple[Tensor, Tensor | None]:
@@ -72,8 +79,8 @@ def _value_index(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> t
     y = at.target
     _, gap = _gap_of_index(xp, at, p)
     loss = xp.softplus(gap)
-    if p.gamma is not None:
-        loss = focusing.factor(xp, xp.log_sigmoid(gap), p.gamma) * loss
+    if _bent(p):
+        loss = focusing.value(xp, loss, xp.log_sigmoid(gap), p.gamma, p.poly_coefficient)
     weight = _weight_of_index(xp, at.logits, y, p.class_weight, weight_by)
     return (loss if weight is None else weight * loss), weight
 
@@ -83,10 +90,18 @@ def _gap_of_index(xp: ModuleType, at: Layout, p: Parameters) -> tuple[Tensor, Te
     a, y = _adjusted(xp, at.logits, p), at.target
     if p.pairwise_offset is not None:
         a = a + _rows(xp, p.pairwise_offset, y)
+    if p.compensation is not None:
+        a = a + _compensated(xp, at.logits, xp.pick(at.logits, y), p.compensation)
     gap = xp.gap(a, y)
     if p.margin is not None:
         gap = gap + _margin_of(xp, p.margin, y)
     return a, gap
+
+
+def _compensated(xp: ModuleType, z: Tensor, own: Tensor, compensation: Tensor) -> Tensor:
+    """Return κ max(0, sg(z_c − z_y)): what a class that is ahead of the true one is raised by."""
+    ahead = xp.stop_gradient(z - xp.expand_dims(own, 1))
+    return compensation * xp.where(ahead > 0.0, ahead, 0.0)
 
 
 def _margin_of(xp: ModuleType, margin: Tensor, y: Tensor) -> Tensor:
@@ -110,9 +125,9 @@ def _row(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> _Row:
     n = xp.softplus(gap)
     weight = size = _weight_of_index(xp, at.logits, y, p.class_weight, weight_by)
     log_u = None
-    if p.gamma is not None:
+    if _bent(p):
         log_u = xp.log_sigmoid(gap)
-        slope = xp.exp(focusing.log_slope(xp, n, log_u, p.gamma))
+        slope = xp.exp(focusing.log_slope(xp, n, log_u, p.gamma, p.poly_coefficient))
         size = slope if size is None else size * slope
     # −log q_j = n − (a_j − a_y + m): the sums of the gap in its order, so that their roundings cancel at large logits
     lead = a - xp.expand_dims(xp.pick(a, y), 1)
@@ -136,8 +151,8 @@ def _curvature_index(xp: ModuleType, at: Layout, p: Parameters, r: _Row) -> Tens
     h = r.q * xp.place(1.0 - r.q, top, xp.sum(xp.place(r.q, top, 0.0)))
     if r.size is not None:
         h = xp.expand_dims(r.size, 1) * h
-    if p.gamma is not None:
-        bound = focusing.curvature_bound(xp, r.n, r.log_u, p.gamma)
+    if _bent(p):
+        bound = focusing.curvature_bound(xp, r.n, r.log_u, p.gamma, p.poly_coefficient)
         if r.weight is not None:
             bound = r.weight * bound
         h = h + xp.expand_dims(bound, 1) * xp.place(r.q, at.target, xp.sigmoid(r.gap)) ** 2
@@ -205,9 +220,12 @@ def _dense(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> _Dense:
         a = a - column(xp, p.margin, z) * t
     if p.pairwise_offset is not None:
         a = a + xp.contract(t, p.pairwise_offset)
+    if p.compensation is not None:
+        # a class ruled out by a logit of −∞ has no part in the mean logit of the targets
+        a = a + _compensated(xp, z, xp.sum(xp.where(t > 0.0, t * z, 0.0)), p.compensation)
     top, gap, _, nll = _negative_log(xp, a)
     log_u = None
-    if p.gamma is not None:
+    if _bent(p):
         # for every class but the largest q ≤ 1/2, and the direct formula is exact
         log_u = xp.place(xp.log1p(-xp.exp(-xp.place(nll, top, 1.0))), top, xp.log_sigmoid(gap))
     b, weight = _coefficients(xp, z, t, p, weight_by, at.n_classes)
@@ -248,6 +266,8 @@ def _coefficients(
         return weighted, weight
     # the smoothed mass carries the weight of the true class, not w_c: smoothing must not shift classes by itself
     share = xp.sum(t) if weight is None else weight
+    if len(eps.shape) == 1:  # one for each true class
+        eps = xp.expand_dims(xp.sum(t * column(xp, eps, z)), 1)
     if not isinstance(n_classes, int):
         n_classes = xp.cast(n_classes, z.dtype)  # known to the run only
     return (1.0 - eps) * weighted + eps * xp.expand_dims(share, 1) / n_classes, weight
@@ -257,7 +277,7 @@ def _value_dense(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> t
     d = _dense(xp, at, p, weight_by)
     # a class ruled out by a logit of −∞ has an infinite loss that nothing asks for: 0 · ∞ is 0 here
     nll = xp.where(d.coefficient > 0.0, d.nll, 0.0)
-    phi = nll if p.gamma is None else focusing.factor(xp, d.log_u, p.gamma) * nll
+    phi = focusing.value(xp, nll, d.log_u, p.gamma, p.poly_coefficient) if _bent(p) else nll
     loss = xp.sum(d.coefficient * phi)
     if d.cost is not None:
         loss = loss + xp.sum(d.cost * xp.exp(-d.nll))
@@ -297,7 +317,7 @@ def _complement(xp: ModuleType, d: _Dense) -> Tensor:
 
 
 def _slope(xp: ModuleType, d: _Dense, p: Parameters) -> Tensor | float:
-    return 1.0 if p.gamma is None else xp.exp(focusing.log_slope(xp, d.nll, d.log_u, p.gamma))
+    return xp.exp(focusing.log_slope(xp, d.nll, d.log_u, p.gamma, p.poly_coefficient)) if _bent(p) else 1.0
 
 
 def curvature(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> Tensor:
@@ -305,7 +325,7 @@ def curvature(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> Tens
 
         ∂²ℓ/∂a_j² = Σ_c b_c [φ''_c (q_j − [c = j])² + ψ_c q_j (1 − q_j)] + q_j (1 − 2 q_j)(λM̄_j − Σ_k λM̄_k q_k)
 
-    It is exact, q_j (1 − q_j) Σ_c b_c, for γ = 0 without costs. Otherwise the negative part of φ'' is left out and
+    It is exact, q_j (1 − q_j) Σ_c b_c, for γ = ε₁ = 0 without costs. Otherwise the negative part of φ'' is left out and
     the cost term is taken by its absolute value, because a booster's Newton step needs a positive number: a
     bound, not the second derivative. At least 1e-16.
     """
@@ -335,8 +355,8 @@ def _curvature_dense(xp: ModuleType, d: _Dense, p: Parameters) -> Tensor:
     q, u = xp.exp(-d.nll), _complement(xp, d)
     by_class = d.coefficient * _slope(xp, d, p)
     h = q * u * xp.expand_dims(xp.sum(by_class), 1)
-    if p.gamma is not None:
-        bound = d.coefficient * focusing.curvature_bound(xp, d.nll, d.log_u, p.gamma)
+    if _bent(p):
+        bound = d.coefficient * focusing.curvature_bound(xp, d.nll, d.log_u, p.gamma, p.poly_coefficient)
         h = h + q * q * (xp.expand_dims(xp.sum(bound), 1) - bound) + u * u * bound
     if d.cost is not None:
         net = d.cost - xp.expand_dims(xp.sum(d.cost * q), 1)
@@ -358,9 +378,9 @@ def hessian(xp: ModuleType, at: Layout, p: Parameters, weight_by: str, positive:
     q = xp.exp(-d.nll)
     total = xp.sum(d.coefficient * _slope(xp, d, p))
     f = nu = None
-    if p.gamma is not None:
+    if _bent(p):
         second = focusing.curvature_bound if positive else focusing.curvature
-        f = d.coefficient * second(xp, d.nll, d.log_u, p.gamma)
+        f = d.coefficient * second(xp, d.nll, d.log_u, p.gamma, p.poly_coefficient)
     if d.cost is not None:
         nu = d.cost - xp.expand_dims(xp.sum(d.cost * q), 1)
         if positive:
@@ -393,7 +413,7 @@ def posterior(xp: ModuleType, z: Tensor, p: Parameters, weight_by: str) -> Tenso
     n_classes = int(z.shape[1])
     # a class ruled out by a logit of −∞ has η = 0; a finite number, because ∞ − ∞ is none
     z = xp.where(z > -1e30, z, -1e30)
-    if p.pairwise_offset is not None or p.label_smoothing is not None:
+    if p.pairwise_offset is not None or p.label_smoothing is not None or p.compensation is not None:
         return _posterior_solved(xp, z, p, weight_by, n_classes)
     a = _adjusted(xp, z, p)
     top, gap, lead, nll = _negative_log(xp, a)
@@ -403,8 +423,9 @@ def posterior(xp: ModuleType, z: Tensor, p: Parameters, weight_by: str) -> Tenso
     if p.margin is not None:
         d, log_eta = d + p.margin, log_eta - p.margin
     log_eta = log_eta + xp.softplus(d)
-    if p.gamma is not None:
-        log_eta = log_eta - focusing.log_slope(xp, xp.softplus(d), xp.log_sigmoid(d), p.gamma)
+    if _bent(p):
+        slope = focusing.log_slope(xp, xp.softplus(d), xp.log_sigmoid(d), p.gamma, p.poly_coefficient)
+        log_eta = log_eta - slope
     if p.class_weight is not None and not weight_by.startswith("prediction"):
         if weight_by == "target":
             log_eta = log_eta - xp.log(p.class_weight)

@@ -93,7 +93,7 @@ class Loss:
         for p in type(self).PARAMETERS:
             if p.name == name:
                 value = self.__dict__["parameters"][name]
-                return p.neutral if value is None and p.form == "scalar" else value
+                return p.neutral if value is None and p.form in ("scalar", "rate") else value
         raise AttributeError(f"'{type(self).__name__}' object has no attribute {name!r}")
 
     # --- the formula, supplied by the family ------------------------------------------------------------------
@@ -123,6 +123,7 @@ class Loss:
         class_weight: Tensor | None = None,
         denominator: Tensor | float | str | None = None,
         class_axis: int = 1,
+        logit_offset: Tensor | None = None,
     ) -> Tensor:
         """Return the loss, reduced as `reduction` says.
 
@@ -144,6 +145,9 @@ class Loss:
             all ranks or micro-batches of `numerator_and_denominator`.
         class_axis : int, default 1
             Axis of the classes; -1 for (batch, ..., n_classes).
+        logit_offset : tensor (n_classes,) or (batch, n_classes), optional
+            Offsets of this call, added to those of the loss: noise that is drawn anew for each batch, such as
+            `gcl_offset` and `equalization_offset` give. Softmax family only.
 
         Returns
         -------
@@ -158,7 +162,9 @@ class Loss:
         """
         xp = self._namespace(logits, targets, sample_weight)
         values = self._constants(xp, logits)
-        return self.evaluate(xp, values, logits, targets, sample_weight, class_weight, denominator, class_axis)
+        return self.evaluate(
+            xp, values, logits, targets, sample_weight, class_weight, denominator, class_axis, logit_offset
+        )
 
     @unconverted
     def evaluate(
@@ -171,11 +177,12 @@ class Loss:
         class_weight: Tensor | None = None,
         denominator: Tensor | float | str | None = None,
         class_axis: int = 1,
+        logit_offset: Tensor | None = None,
     ) -> Tensor:
         """Return the reduced loss at `values`, parameters that a front keeps in its framework's own tensors."""
         check_denominator(denominator)
         try:
-            terms = self._terms(xp, values, logits, targets, sample_weight, class_weight, class_axis)
+            terms = self._terms(xp, values, logits, targets, sample_weight, class_weight, class_axis, logit_offset)
         except (IndexError, RuntimeError):
             # torch finds an index out of range by itself, at no cost; say it in our words
             checks.explain(xp, self, logits, targets, sample_weight, class_axis)
@@ -198,6 +205,7 @@ class Loss:
         sample_weight: Tensor | None = None,
         class_weight: Tensor | None = None,
         class_axis: int = 1,
+        logit_offset: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return Σ s·ω·ℓ and Σ s·ω.
 
@@ -220,7 +228,7 @@ class Loss:
         xp = self._namespace(logits, targets, sample_weight)
         values = self._constants(xp, logits)
         try:
-            terms = self._terms(xp, values, logits, targets, sample_weight, class_weight, class_axis)
+            terms = self._terms(xp, values, logits, targets, sample_weight, class_weight, class_axis, logit_offset)
         except (IndexError, RuntimeError):
             checks.explain(xp, self, logits, targets, sample_weight, class_axis)
             raise
@@ -323,6 +331,7 @@ class Loss:
         sample_weight: Tensor | None,
         class_weight: Tensor | None,
         class_axis: int,
+        logit_offset: Tensor | None = None,
     ) -> Terms:
         at = arrange(xp, logits, targets, class_axis, self.ignore_index, self.dense_targets)
         checks.number_of_classes(self, at.n_classes, values)
@@ -333,6 +342,8 @@ class Loss:
             w = per_row(xp, xp.asarray(class_weight, at.logits, dtype), at)
             checks.call_weight(xp, self, w, plain_shape(at.logits))
             values = values._replace(class_weight=w)
+        if logit_offset is not None:
+            values = values._replace(logit_offset=self._offset_of_call(xp, values, at, logit_offset))
         loss, weight = self._value(xp, at, values)
         if at.keep is not None:
             loss = xp.where(at.keep, loss, 0)
@@ -348,6 +359,15 @@ class Loss:
             weight = s * xp.ones_like(loss) if weight is None else s * weight
         keep = None if at.keep is None else xp.reshape(at.keep, at.shape)
         return Terms(loss, weight, keep, s)
+
+    def _offset_of_call(self, xp: ModuleType, values: Any, at: Layout, logit_offset: Tensor) -> Tensor:
+        if "logit_offset" not in values._fields:
+            raise InputError("`logit_offset` for a loss of the softmax family only", type(self).__name__)
+        offset = per_row(xp, xp.asarray(logit_offset, at.logits, at.logits.dtype), at)
+        sizes = plain_shape(offset)
+        if len(sizes) not in (1, 2) or (sizes[-1] is not None and sizes[-1] != at.n_classes and sizes[-1] != 1):
+            raise InputError(f"`logit_offset` of shape ({at.n_classes},) or (batch, {at.n_classes})", str(sizes))
+        return offset if values.logit_offset is None else values.logit_offset + offset
 
     def _denominator(self, xp: ModuleType, terms: Terms, numerator: Tensor, asked: Any) -> Tensor:
         if asked is not None and not isinstance(asked, str):

@@ -172,9 +172,11 @@ def _same_for_every_example(loss: Any, n_classes: int) -> bool:
         return False
     if n_classes == 2:
         return True
-    bent = p["margin"] is not None or p["pairwise_offset"] is not None
+    bent = any(p[name] is not None for name in ("margin", "pairwise_offset", "compensation"))
     moved = p["class_weight"] is not None or p["logit_offset"] is not None
-    return not bent and not (p["gamma"] is not None and moved)
+    focused = p["gamma"] is not None or p["poly_coefficient"] is not None
+    smoothed = p["label_smoothing"] is not None and np.ndim(p["label_smoothing"]) > 0
+    return not bent and not smoothed and not (focused and moved)
 
 
 def _indifferent(loss: Any, n_classes: int) -> Vector | None:
@@ -230,6 +232,10 @@ def _minimiser(loss: Any) -> str:
         done.append("margins push the true class's logit up by m_c")
     if p["gamma"] is not None:
         done.append("focusing flattens probabilities and keeps their order")
+    if p["poly_coefficient"] is not None:
+        done.append("the polynomial term changes how far probabilities are from 1, and keeps their order")
+    if p["compensation"] is not None:
+        done.append("compensation raises what is mistaken for the true class (a fixed point, not a minimiser)")
     if p["label_smoothing"] is not None:
         done.append("smoothing draws probabilities towards 1/C")
     return "; ".join(done) + ". softmax(z) is not the class probabilities; loss.posterior(z) is."
@@ -324,10 +330,10 @@ def _warnings(loss: Any, counts: ClassCounts, pull: tuple[float, ...] | None) ->
         out.append("Margins without a logit scale: LDAM's are meant for cosine logits with a scale of about 30.")
     eps = p["label_smoothing"]
     if eps is not None:
-        floor = float(eps) / counts.n_classes
+        floor = float(np.max(np.asarray(eps))) / counts.n_classes
         if floor > priors[rare] > 0:
             out.append(
-                f"Smoothing puts {floor:.4g} on every class, more than the share of {counts.classes[rare]} "
+                f"Smoothing puts {'up to ' * (np.ndim(eps) > 0)}{floor:.4g} on every class, more than the share of {counts.classes[rare]} "
                 f"({priors[rare]:.4g})."
             )
     return out

@@ -19,17 +19,20 @@ class Parameter:
     """One parameter of a family: its form, its range and the value at which it does nothing."""
 
     name: str
-    form: str  # "scalar" | "class": () or (c,) | "classes": (c,) | "matrix": (c, c) | "outcome": (2, 2)
+    # "rate" is "class" that reads as its neutral number, and not as None, where it is absent
+    form: str  # "scalar" | "class", "rate": () or (c,) | "classes": (c,) | "matrix": (c, c) | "outcome": (2, 2)
     neutral: float
     minimum: float = -np.inf
     maximum: float = np.inf
     open_maximum: bool = False
+    open_minimum: bool = False
 
 
-_NDIM = {"scalar": (0,), "class": (0, 1), "classes": (1,), "matrix": (2,), "outcome": (2,)}
+_NDIM = {"scalar": (0,), "class": (0, 1), "rate": (0, 1), "classes": (1,), "matrix": (2,), "outcome": (2,)}
 _SHAPE = {
     "scalar": "a number",
     "class": "a number or (n_classes,)",
+    "rate": "a number or (n_classes,)",
     "classes": "(n_classes,)",
     "matrix": "(n_classes, n_classes)",
     "outcome": "(2, 2)[truth, decision]",
@@ -42,7 +45,7 @@ def is_array_of_ours(value: Any) -> bool:
 
 
 def _range(p: Parameter) -> str:
-    low = "(−∞" if p.minimum == -np.inf else f"[{p.minimum:g}"
+    low = "(−∞" if p.minimum == -np.inf else f"{'(' if p.open_minimum else '['}{p.minimum:g}"
     high = "∞)" if p.maximum == np.inf else f"{p.maximum:g}{')' if p.open_maximum else ']'}"
     return f"{low}, {high}"
 
@@ -113,6 +116,8 @@ def _check_values(p: Parameter, array: Any) -> None:
     bad = ~np.isfinite(array) | (array < p.minimum) | (array > p.maximum)
     if p.open_maximum:
         bad |= array == p.maximum
+    if p.open_minimum:
+        bad |= array == p.minimum
     if bad.any():
         where = np.argwhere(bad)[0]
         at = f" at {tuple(int(i) for i in where)}" if array.ndim else ""
@@ -121,7 +126,7 @@ def _check_values(p: Parameter, array: Any) -> None:
 
 def filled(p: Parameter, value: Any, n_classes: int) -> Any:
     """Return a parameter at its full shape, with its neutral value where it is absent."""
-    shape = {"scalar": (), "class": (n_classes,), "classes": (n_classes,), "outcome": (2, 2)}.get(
+    shape = {"scalar": (), "class": (n_classes,), "rate": (n_classes,), "classes": (n_classes,), "outcome": (2, 2)}.get(
         p.form, (n_classes, n_classes)
     )
     if value is None:

@@ -22,8 +22,8 @@ Tensor = Any
 class SoftmaxCrossEntropy(Loss):
     """Generalised softmax cross-entropy.
 
-        a_c = Δ_c z_c + ι_c − m_y [c = y] + Λ[y, c],        q = softmax(a)
-        ℓ   = ω · (1 − q_y)^γ · (−log q_y)  +  λ Σ_j M[y, j] q_j
+        a_c = Δ_c z_c + ι_c − m_y [c = y] + Λ[y, c] + κ max(0, sg(z_c − z_y)),        q = softmax(a)
+        ℓ   = ω · (1 − q_y)^γ · (−log q_y + ε₁ (1 − q_y))  +  λ Σ_j M[y, j] q_j
         mean = Σ s·ω·ℓ / Σ s·ω
 
     The focusing factor uses the adjusted q. Dense targets t take Σ_c t_c ω_c (1 − q_c)^γ (−log q_c), with m and Λ
@@ -43,13 +43,17 @@ class SoftmaxCrossEntropy(Loss):
         Λ[truth, class], default 0.
     gamma : float in [0, ∞), default 0
         Focusing exponent γ.
-    label_smoothing : float in [0, 1), default 0
-        ε: targets become (1 − ε)·t + ε/C. The smoothed mass carries the weight of the true class, so smoothing
-        does not shift classes (torch weights it by its own class, which does).
+    label_smoothing : number or (n_classes,), in [0, 1), default 0
+        ε: targets become (1 − ε)·t + ε/C, with one ε for all or one for each true class. The smoothed mass carries the
+        weight of the true class, so smoothing does not shift classes (torch weights it by its own class, which does).
     cost_matrix : (n_classes, n_classes), optional
         M[truth, decision] ≥ 0, used with `cost_coefficient`.
     cost_coefficient : float in [0, ∞), default 0
         λ.
+    poly_coefficient : float in (−1, ∞), default 0
+        ε₁, of the first polynomial term.
+    compensation : float in [0, ∞), default 0
+        κ: raises classes that are ahead of the true one; no gradient flows through what it is raised by.
     weight_by : {"target", "prediction", "pair", "prediction_hard", "pair_hard"}, default "target"
         ω = w_y; Σ_c w_c sg(p_c); Σ_c W[y, c] sg(p_c); or the last two at the arg max. p = softmax(z) is raw and
         no gradient flows through it.
@@ -85,9 +89,11 @@ class SoftmaxCrossEntropy(Loss):
         Parameter("margin", "class", 0.0),
         Parameter("pairwise_offset", "matrix", 0.0),
         Parameter("gamma", "scalar", 0.0, minimum=0.0),
-        Parameter("label_smoothing", "scalar", 0.0, minimum=0.0, maximum=1.0, open_maximum=True),
+        Parameter("label_smoothing", "rate", 0.0, minimum=0.0, maximum=1.0, open_maximum=True),
         Parameter("cost_matrix", "matrix", 0.0, minimum=0.0),
         Parameter("cost_coefficient", "scalar", 0.0, minimum=0.0),
+        Parameter("poly_coefficient", "scalar", 0.0, minimum=-1.0, open_minimum=True),
+        Parameter("compensation", "scalar", 0.0, minimum=0.0),
     )
     STATIC: ClassVar[tuple[str, ...]] = ("weight_by", "ignore_index", "reduction")
 
@@ -107,6 +113,8 @@ class SoftmaxCrossEntropy(Loss):
         weight_by: str = "target",
         ignore_index: int | None = None,
         reduction: str = "mean",
+        poly_coefficient: Any = 0.0,
+        compensation: Any = 0.0,
     ) -> None:
         one_of("weight_by", weight_by, _softmax.WEIGHT_BY)
         self.__dict__["weight_by"] = weight_by  # the shape of class_weight depends on it
@@ -120,6 +128,8 @@ class SoftmaxCrossEntropy(Loss):
             label_smoothing,
             cost_matrix,
             cost_coefficient,
+            poly_coefficient,
+            compensation,
         )
         self._set(values._asdict(), weight_by=weight_by, ignore_index=ignore_index, reduction=reduction)
 

@@ -44,6 +44,11 @@ def missing(losses: Sequence[Any]) -> str | None:
                 return f"the compiled step has no {name}={value!r}"
         if not all(value is None or isinstance(value, np.ndarray) for value in loss.parameters.values()):
             return "the compiled step has no parameters that a framework follows"
+        for name in ("poly_coefficient", "compensation"):
+            if loss.parameters[name] is not None:
+                return f"the compiled step has no {name}"
+        if loss.parameters["label_smoothing"] is not None and np.ptp(loss.parameters["label_smoothing"]) > 0:
+            return "the compiled step has no label_smoothing by class"
     return None
 
 
@@ -203,7 +208,12 @@ def _of_losses(losses: Sequence[SoftmaxCrossEntropy], denominators: Sequence[flo
             np.broadcast_to(neutral if values[name] is None else values[name], n_classes)
             for name, neutral in (("class_weight", 1.0), ("logit_scale", 1.0), ("logit_offset", 0.0), ("margin", 0.0))
         ]
-        single = [float(loss.gamma), float(loss.label_smoothing), 1.0 / denominator]
+        # one number for all classes, which `missing` saw to, at the shape of all losses of a fold
+        single = [
+            float(loss.gamma),
+            float(np.max(loss.label_smoothing)),
+            1.0 / denominator,
+        ]
         rows.append(np.concatenate([*per_class, single]))
     pairwise = [_matrix(loss.pairwise_offset, 1.0, n_classes) for loss in losses]
     cost = [_matrix(loss.cost_matrix, loss.cost_coefficient, n_classes) for loss in losses]

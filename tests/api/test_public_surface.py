@@ -30,15 +30,21 @@ RECIPES = {
     "balanced_softmax",
     "binary_cross_entropy",
     "cdt",
+    "class_aware_smoothing",
     "class_balanced",
     "cosen",
+    "cost_regularized",
     "cross_entropy",
+    "equalization",
     "focal",
+    "gcl",
     "ldam",
     "logit_adjusted",
     "outcome_weighted",
     "pairwise_margin",
+    "poly1",
     "scaled_logits",
+    "seesaw",
     "sigmoid_focal",
     "softmax_margin",
     "vector_scaling",
@@ -48,7 +54,7 @@ RECIPES = {
 SIGNATURES = {
     "SoftmaxCrossEntropy": (
         "class_weight logit_scale logit_offset margin pairwise_offset gamma label_smoothing cost_matrix "
-        "cost_coefficient weight_by ignore_index reduction"
+        "cost_coefficient weight_by ignore_index reduction poly_coefficient compensation"
     ),
     "SigmoidCrossEntropy": "pos_weight outcome_weight gamma_pos gamma_neg class_weight ignore_index reduction",
     "logit_adjusted": "counts tau settings",

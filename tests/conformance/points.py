@@ -25,6 +25,8 @@ def softmax_point(weight_by: str = "target", **changes: Any) -> Any:
         "label_smoothing": 0.15,
         "cost_matrix": ARGUMENTS["cost_matrix"][0],
         "cost_coefficient": 0.4,
+        "poly_coefficient": 0.8,
+        "compensation": 0.5,
         "weight_by": weight_by,
     }
     return sy.losses.SoftmaxCrossEntropy(**{**parameters, **changes})
@@ -55,7 +57,9 @@ def random_softmax_point(rng: np.random.Generator, **changes: Any) -> Any:
         "margin": rng.uniform(0.0, 1.0, n),
         "pairwise_offset": rng.normal(0.0, 1.0, (n, n)),
         "gamma": float(rng.choice([0.1, 0.5, 1.0, 2.0, 3.5, 5.0])),
-        "label_smoothing": float(rng.uniform(0.01, 0.4)),
+        "label_smoothing": rng.uniform(0.01, 0.4, n) if rng.random() < 0.5 else float(rng.uniform(0.01, 0.4)),
+        "poly_coefficient": float(rng.choice([-0.7, 0.5, 3.0])),
+        "compensation": float(rng.uniform(0.1, 2.5)),
     }
     parameters = {k: v for k, v in parameters.items() if rng.random() < 0.7}
     if rng.random() < 0.5:

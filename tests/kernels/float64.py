@@ -26,7 +26,7 @@ def loss_by_hand(logits, targets, loss):
     if p["class_weight"] is not None:
         weight = tensor(p["class_weight"], C)[targets]
     log_q = torch.log_softmax(a, 1)
-    smoothing, gamma = float(loss.label_smoothing), float(loss.gamma)
+    smoothing, gamma = float(np.max(loss.label_smoothing)), float(loss.gamma)
     terms = -((1 - smoothing) * one_hot + smoothing / C) * log_q
     if gamma:
         terms = terms * (-torch.expm1(log_q)) ** gamma

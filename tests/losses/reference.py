@@ -72,14 +72,21 @@ def matrix(value: Any, n: int, neutral: float) -> list[list[float]]:
 
 
 def adjusted(point: dict[str, Any], z: Sequence[complex], t: Sequence[float]) -> list[complex]:
-    """a_c = Δ_c z_c + ι_c − m_y [c = y] + Λ[y, c], with m and Λ averaged over t."""
+    """a_c = Δ_c z_c + ι_c − m_y [c = y] + Λ[y, c] + κ max(0, z_c − z_y), with m, Λ and z_y averaged over t."""
     n = len(z)
     scale = per_class(point.get("logit_scale"), n, 1.0)
     offset = per_class(point.get("logit_offset"), n, 0.0)
     margin = per_class(point.get("margin"), n, 0.0)
     pairs = matrix(point.get("pairwise_offset"), n, 0.0)
+    compensation = float(point.get("compensation", 0.0))
+    own = sum(t[c] * z[c].real for c in range(n))  # the parts that carry no derivative
     return [
-        scale[c] * z[c] + offset[c] - margin[c] * t[c] + sum(t[y] * pairs[y][c] for y in range(n)) for c in range(n)
+        scale[c] * z[c]
+        + offset[c]
+        - margin[c] * t[c]
+        + sum(t[y] * pairs[y][c] for y in range(n))
+        + compensation * max(0.0, z[c].real - own)
+        for c in range(n)
     ]
 
 
@@ -103,11 +110,13 @@ def class_weights(point: dict[str, Any], z: Sequence[float], call_weight: Sequen
 def _softmax_terms(
     point: dict[str, Any], z: Sequence[complex], t: Sequence[float], omega: Sequence[float]
 ) -> list[complex]:
-    """The loss as a list of terms, two for every class that the targets name."""
+    """The loss as a list of terms, three for every class that the targets name."""
     n = len(z)
     a = adjusted(point, z, t)
     gamma = float(point.get("gamma", 0.0))
-    smoothing = float(point.get("label_smoothing", 0.0))
+    by_class = per_class(point.get("label_smoothing"), n, 0.0)
+    smoothing = sum(t[c] * by_class[c] for c in range(n)) if np.ndim(point.get("label_smoothing", 0.0)) else by_class[0]
+    poly = float(point.get("poly_coefficient", 0.0))
     costs = matrix(point.get("cost_matrix"), n, 0.0)
     coefficient = float(point.get("cost_coefficient", 0.0))
     row_weight = sum(t[c] * omega[c] for c in range(n))
@@ -120,6 +129,7 @@ def _softmax_terms(
         focus = exp(gamma * log_not_q)
         smoothed = (1.0 - smoothing) * t[c] * omega[c] + smoothing / n * row_weight
         terms.append(smoothed * focus * minus_log_q)
+        terms.append(smoothed * focus * poly * exp(log_not_q))
         terms.append(coefficient * sum(t[y] * costs[y][c] for y in range(n)) * exp(-minus_log_q))
     return terms
 

@@ -34,13 +34,15 @@ def differences(loss: Any, z: np.ndarray, y: np.ndarray) -> np.ndarray:
 
         t, ones = np.asarray(y, dtype=float), np.ones_like(z)
         return (f(z + STEP) - f(z - STEP)) / (2 * STEP)
-    still = loss.replace(weight_by="target", class_weight=None, reduction="none")
-    w = frozen(loss, z)
+    still = loss.replace(weight_by="target", class_weight=None, compensation=0.0, reduction="none")
+    t = np.eye(z.shape[1])[y] if np.ndim(y) == 1 else y
+    ahead = loss.compensation * np.maximum(0.0, z - (t * z).sum(1, keepdims=True))  # held fixed too
+    fixed = {"class_weight": frozen(loss, z), "logit_offset": ahead}
     out = np.empty_like(z)
     for j in range(z.shape[1]):
         e = np.zeros_like(z)
         e[:, j] = STEP
-        out[:, j] = (still(z + e, y, class_weight=w) - still(z - e, y, class_weight=w)) / (2 * STEP)
+        out[:, j] = (still(z + e, y, **fixed) - still(z - e, y, **fixed)) / (2 * STEP)
     return out
 
 
