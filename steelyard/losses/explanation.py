@@ -332,8 +332,9 @@ def _warnings(loss: Any, counts: ClassCounts, pull: tuple[float, ...] | None) ->
     if eps is not None:
         floor = float(np.max(np.asarray(eps))) / counts.n_classes
         if floor > priors[rare] > 0:
+            upto = "up to " if np.ndim(eps) else ""
             out.append(
-                f"Smoothing puts {'up to ' * (np.ndim(eps) > 0)}{floor:.4g} on every class, more than the share of {counts.classes[rare]} "
+                f"Smoothing puts {upto}{floor:.4g} on every class, more than the share of {counts.classes[rare]} "
                 f"({priors[rare]:.4g})."
             )
     return out
