@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ def save(model: MultiLabelClassifier, folder: str | Path) -> Path:
     return Path(folder)
 
 
-def load(folder: Path) -> MultiLabelClassifier:
+def load(folder: Path, factory: Any = None, trusted: Sequence[str] = ()) -> MultiLabelClassifier:
     """Load what `save` wrote; no file can make this run code.
 
     Raises
@@ -119,7 +119,7 @@ def load(folder: Path) -> MultiLabelClassifier:
         )
     found = {}
     for k, name in enumerate(names):
-        classifier = stored.load(folder / str(k))
+        classifier = stored.load(folder / str(k), factory, trusted)
         if not isinstance(classifier, Classifier) or classifier.classes_.tolist() != [0, 1]:
             raise stored.damaged(folder, f"the model of label {name!r} is none of 0 and 1")
         found[name] = classifier

@@ -201,7 +201,7 @@ def load(path: str | Path, factory: Any = None, trusted: Sequence[str] = ()) -> 
 
     for place in (Path(path), Path(path) / FOLDER):
         if (place / multilabel_classifier.FACTS).is_file():
-            return multilabel_classifier.load(place)
+            return multilabel_classifier.load(place, factory, trusted)
     folder = _folder(Path(path))
     files = _checked_files(folder)
     try:
@@ -314,7 +314,7 @@ def _told(path: Any) -> str:
     return "." if path is None else f"; when it was trained it was {str(path)[:200]!r}."
 
 
-def arguments(model: Classifier) -> str:
+def arguments(model: Classifier | MultiLabelClassifier) -> str:
     """Return what `steelyard predict` has to be told beside the folder of a stored model, to be pasted.
 
     Examples
@@ -322,7 +322,8 @@ def arguments(model: Classifier) -> str:
     >>> arguments(Classifier().fit(np.array([[0.0], [1.0], [2.0], [3.0]]), ["no", "no", "yes", "yes"]))
     ''
     """
-    final: Final = model.final_
+    # the models of all labels are of one kind
+    final: Final = next(iter(getattr(model, "classifiers", {"": model}).values())).final_
     if final.kind.source is None:
         return ""
     facts, arrays = final.model.state()

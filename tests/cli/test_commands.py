@@ -50,7 +50,13 @@ def test_compare_prints_a_table_and_writes_the_files(table, tmp_path):
     assert content["settings"]["data"] == "table.csv"
     assert content["settings"]["positive"] == "[bold]sick[/bold]"
     assert "<b>well</b>" not in (out / "report.html").read_text()
-    assert sorted(p.name for p in out.iterdir()) == ["journal.sqlite", "model", "report.html", "results.json"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        "journal.sqlite",
+        "model",
+        "report.html",
+        "report.md",
+        "results.json",
+    ]
 
 
 def test_labels_are_text_in_the_terminal(table, tmp_path):

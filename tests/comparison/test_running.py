@@ -41,6 +41,7 @@ def test_results_have_the_promised_form(result):
     assert list(content) == [
         "schema_version",
         "steelyard_version",
+        "versions",
         "dataset",
         "settings",
         "runs",

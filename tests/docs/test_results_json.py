@@ -10,7 +10,7 @@ import steelyard as sy
 
 PAGE = (Path(__file__).parents[2] / "docs" / "results_json.md").read_text()
 # keys that are names of metrics, libraries, strategies, models, or of a rule's own numbers
-FREE = {"versions", "backends", "parameters", "model_options", "metrics", "rule"}
+FREE = {"versions", "backends", "parameters", "model_options", "own_models", "metrics", "rule"}
 TYPES = {
     "text": (str,), "whole number": (int,), "number": (int, float), "list": (list,), "object": (dict,),
     "label": (str, int, float), "true or false": (bool,),
@@ -47,7 +47,12 @@ def walk(value, place="results"):
 def written():
     rng = np.random.default_rng(0)
     contents = []
-    for n_classes, options in ((2, {"costs": [[0, 1], [5, 0]]}), (3, {}), (32, {"decisions": "default"})):
+    for n_classes, options in (
+        (2, {"costs": [[0, 1], [5, 0]]}),
+        (2, {"metric": "precision@recall>=0.8"}),
+        (3, {}),
+        (32, {"decisions": "default"}),
+    ):
         y = np.repeat(np.arange(n_classes), np.linspace(12, 40, n_classes).astype(int))
         X = rng.normal(size=(len(y), 3)) + y[:, None] % 5
         given = ["balanced", "smote", "focal"]
