@@ -159,7 +159,7 @@ def _result(
     runs = [{(r["model"], r["strategy"], r["repeat"], r["fold"]): r for r in c["runs"]} for c in contents.values()]
     places = [p for p in runs[0] if (p[0], p[1]) not in skipped]
     macro = {place: _mean([r[place]["metrics"] for r in runs]) for place in places}
-    wanted = [_over_labels(m, labels) for m in scored_metrics(labels.datasets[0], settings)]
+    wanted = [_over_labels(m, labels, settings) for m in scored_metrics(labels.datasets[0], settings)]
     summary: list[dict[str, Any]] = []
     for model in settings.models:
         names = [s.name for s in settings.strategies if (model.name, s.name) not in skipped]
@@ -189,7 +189,12 @@ def _result(
         "warnings": _warnings(contents),
         "skipped": [{"model": m, "strategy": s, "reason": reason} for (m, s), reason in skipped.items()],
         "labels": [
-            {"label": name, "rows": int(d.target.y.sum())} | {key: c[key] for key in ("summary", "best", "floor")}
+            {
+                "label": name,
+                "rows": int(d.target.y.sum()),
+                "chance": {m: c["metrics"][m]["chance"] for m in c["metrics"]},
+            }
+            | {key: c[key] for key in ("summary", "best", "floor")}
             for (name, c), d in zip(contents.items(), labels.datasets, strict=True)
         ],
     }
@@ -220,10 +225,11 @@ def _mean(metrics: Sequence[Mapping[str, float | None]]) -> dict[str, float]:
     return dict(zip(common, table.mean(0).tolist(), strict=True))
 
 
-def _over_labels(metric: Metric, labels: LabelSet) -> Metric:
+def _over_labels(metric: Metric, labels: LabelSet, settings: Settings) -> Metric:
     text = f"Mean over {len(labels.names)} labels. {metric.explanation}"
-    chance = float(labels.y.mean()) if metric.name == "average_precision" else metric.chance
-    return replace(metric, explanation=text, chance=chance)
+    chances = [settings.measure(metric.name, dataset.target).chance for dataset in labels.datasets]
+    known = [chance for chance in chances if chance is not None]
+    return replace(metric, explanation=text, chance=float(np.mean(known)) if known else None)
 
 
 def _best(

@@ -98,7 +98,12 @@ class Settings:
             return self.row_costs.metric()
         matrix = None if self.costs is None or self.costs.columns else self.costs.matrix
         counts = target.counts
-        return metrics.get(name, counts.classes, target.positive, counts.priors, matrix)
+        return metrics.get(name, counts.classes, target.positive, counts.priors, matrix, self.rows_of_a_fold(target))
+
+    def rows_of_a_fold(self, target: Target) -> int:
+        """Return how many rows are tested at a time, on average; along time the first part is never tested."""
+        parts = self.cv + (self.ties.get("time") is not None)
+        return max(1, len(target.y) // parts)
 
     def aim(self, target: Target) -> Metric:
         """Return what tuned decisions are best for: `metric` where it has a floor to keep, else `decision_metric`."""

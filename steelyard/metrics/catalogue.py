@@ -202,6 +202,7 @@ def get(
     positive: int | None = None,
     priors: Floats | None = None,
     cost_matrix: Floats | None = None,
+    rows: int | None = None,
 ) -> Metric:
     """Return the metric called `name` for these classes.
 
@@ -224,6 +225,9 @@ def get(
         Class shares of the rows to be scored, for `Metric.chance` of average_precision.
     cost_matrix : ndarray of shape (C, C), optional
         Needed by expected_cost.
+    rows : int, optional
+        Rows that are scored at a time, as in a test fold: of few rows, average_precision in a random order is well
+        above the share of the positive class. Default many.
 
     Returns
     -------
@@ -243,7 +247,7 @@ def get(
     """
     n = len(classes)
     rank = [1 if positive is None else positive] if n == 2 else list(range(n))
-    plain = _plain(name, n, rank, priors)
+    plain = _plain(name, n, rank, priors, rows)
     if plain is not None:
         return plain
     labels = [str(c) for c in classes]
@@ -268,12 +272,15 @@ def get(
     raise InputError(f"a metric, one of {', '.join(names())}", repr(name), hint)
 
 
-def _plain(name: str, n: int, rank: list[int], priors: Floats | None) -> Metric | None:
+def _plain(name: str, n: int, rank: list[int], priors: Floats | None, rows: int | None) -> Metric | None:
     over = "" if n == 2 else ", averaged over each class against the rest"
     match name:
         case "average_precision":
-            chance = None if priors is None else float(np.mean(priors[rank]))
-            text = f"Area under the precision–recall curve{over}; chance is the share of the positive class."
+            shares = None if priors is None else priors[rank].tolist()
+            if shares is not None and rows is not None:
+                shares = [_ranking.average_precision_by_chance(max(1.0, share * rows), rows) for share in shares]
+            chance = None if shares is None else float(np.mean(shares))
+            text = f"Area under the precision–recall curve{over}; chance is the share of the positive class, or more."
             return _ranked(name, rank, _ranking.average_precision, text, chance=chance)
         case "roc_auc":
             text = f"Probability that a positive row is ranked above a negative one{over}; chance is 0.5."

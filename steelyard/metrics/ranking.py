@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Curve", "Ranking", "average_precision", "precision_at_recall", "recall_at_precision", "roc_auc"]
+__all__ = [
+    "Curve",
+    "Ranking",
+    "average_precision",
+    "average_precision_by_chance",
+    "precision_at_recall",
+    "recall_at_precision",
+    "roc_auc",
+]
 
 Floats = NDArray[np.float64]
 
@@ -110,6 +118,44 @@ def average_precision(curve: Curve) -> float:
     gained = curve.true_positives.copy()
     gained[1:] -= curve.true_positives[:-1]
     return float(gained @ curve.precision / curve.true_positives[-1])
+
+
+def average_precision_by_chance(positives: float, rows: int) -> float:
+    r"""Return the mean average precision of rows in a random order, which is above the share of the positives.
+
+    .. math:: \frac{1}{N} \Big(H_N + \frac{R - 1}{N - 1} (N - H_N)\Big), \qquad H_N = \sum_{k=1}^N \frac{1}{k}
+
+    with R positives in N rows: the positive row at place k has itself above the cut, for certain, and every other
+    row is positive with probability (R − 1) / (N − 1).
+
+    Parameters
+    ----------
+    positives : float
+        At least 1; what a test fold has on average may be a fraction.
+    rows : int
+        At least 1. Rows that are scored together.
+
+    Returns
+    -------
+    float
+        Between positives / rows and 1.
+
+    References
+    ----------
+    Y. Bestgen, "Exact expected average precision of the random baseline for system evaluation", The Prague Bulletin of
+    Mathematical Linguistics 103 (2015).
+
+    Examples
+    --------
+    >>> average_precision_by_chance(1, 2)  # first or second: (1 + 1/2) / 2
+    0.75
+    >>> [round(average_precision_by_chance(0.15 * rows, rows), 3) for rows in (80, 800, 80_000)]
+    [0.193, 0.158, 0.15]
+    """
+    if rows == 1:
+        return 1.0
+    harmonic = float(np.sum(1.0 / np.arange(1, rows + 1)))
+    return (harmonic + (positives - 1.0) / (rows - 1.0) * (rows - harmonic)) / rows
 
 
 def roc_auc(curve: Curve) -> float:

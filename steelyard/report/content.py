@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ BASELINE = "none"
 
 
 def metric_called(name: str, results: Results) -> Metric:
-    """Return the metric, knowing the classes and their shares."""
+    """Return the metric, knowing the classes, and what chance reaches on folds of this size."""
     dataset = results["dataset"]
     positive = results["settings"]["positive"]
     classes = dataset["classes"]
@@ -31,7 +32,9 @@ def metric_called(name: str, results: Results) -> Metric:
     )  # of results without them, or with one per row, only words and direction are asked
     if cells is not None and not any(isinstance(c, str) for row in cells for c in row):
         costs = np.asarray(cells, float)
-    return metrics.get(name, classes, index, priors, costs)
+    metric = metrics.get(name, classes, index, priors, costs)
+    about = results.get("metrics", {}).get(name, {})  # results of an older version may lack it
+    return replace(metric, chance=about.get("chance", metric.chance))
 
 
 def worth(value: float | None, metric: Metric) -> float:

@@ -21,7 +21,6 @@ def label_rows(results: Results) -> list[dict[str, str]]:
     best = results["best"]
     if "labels" not in results or best["strategy"] is None:
         return []
-    rows = results["dataset"]["rows"]
     about = results["metrics"][best["metric"]]
     decision = best["decision"] if about["kind"] == "label" else "default"
 
@@ -32,13 +31,11 @@ def label_rows(results: Results) -> list[dict[str, str]]:
             if (r["model"], r["metric"], r["decision"]) == (best["model"], best["metric"], decision)
         }
         none, chosen, own = found[BASELINE], found[best["strategy"]], part["best"]
-        # of a mean over labels the chance is a mean too; each label has its own share
-        chance = part["rows"] / rows if best["metric"] == "average_precision" else about["chance"]
         how = f", {own['decision']}" if about["kind"] == "label" else ""
         return {
             "label": part["label"],
             "rows": f"{part['rows']:,}",
-            "chance": words.number(chance),
+            "chance": words.number(part["chance"][best["metric"]]),
             "none": words.number(none["mean"]),
             "best": words.number(chosen["mean"]),
             "interval": f"{words.number(chosen['ci_low'])}–{words.number(chosen['ci_high'])}",

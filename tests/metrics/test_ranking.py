@@ -1,10 +1,19 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from steelyard.metrics.ranking import Ranking, average_precision, precision_at_recall, recall_at_precision, roc_auc
+from steelyard.metrics.ranking import (
+    Ranking,
+    average_precision,
+    average_precision_by_chance,
+    precision_at_recall,
+    recall_at_precision,
+    roc_auc,
+)
 
 
 def data(seed, ties):
@@ -75,3 +84,12 @@ def test_order_is_all_that_counts(seed):
     before, after = Ranking.of(scores).curve(y), Ranking.of(np.exp(scores[shuffled] * 3.0)).curve(y[shuffled])
     np.testing.assert_allclose(before.true_positives, after.true_positives)
     assert average_precision(before) == pytest.approx(average_precision(after))
+
+
+@pytest.mark.parametrize(("positives", "rows"), [(1, 1), (1, 4), (2, 5), (3, 6), (6, 6)])
+def test_the_chance_of_average_precision_is_its_mean_over_every_order(positives, rows):
+    """scikit-learn's value of each of the orders that the rows can have."""
+    y = np.arange(rows) < positives
+    orders = list(itertools.combinations(range(rows), positives))
+    values = [sk.average_precision_score(np.isin(np.arange(rows), order), -np.arange(rows)) for order in orders]
+    assert average_precision_by_chance(y.sum(), rows) == pytest.approx(np.mean(values), rel=1e-12)
