@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -60,7 +59,8 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator):
         decision is tuned for, on out-of-fold probabilities of 3 stratified inner folds of the training rows (2 where a
         class has two rows). Default None: the strategy's own decision.
     positive : label, optional
-        The positive class of two, for `metric`. Default the rarer one, the last where they are equal.
+        The positive class of two, for `metric`. Default the rarer one, by weights where rows have them; the
+        last where they are equal.
     random_state : int, RandomState instance or None
         Of inner folds, drawn rows, initial weights and orders. An int gives the model that `sy.compare` trains on all
         rows with the same random_state.
@@ -106,9 +106,9 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator):
     >>> plain = sy.sklearn.ImbalancedClassifier("none", model="linear").fit(X, y)
     >>> adjusted = sy.sklearn.ImbalancedClassifier("logit_adjusted", model="linear").fit(X, y)
     >>> [int((one.predict(X) == "ill").sum()) for one in (plain, adjusted)], int((y == "ill").sum())
-    ([45, 87], 54)
+    ([36, 88], 47)
     >>> adjusted.predict_proba(X).mean(0).round(2)
-    array([0.11, 0.89])
+    array([0.09, 0.91])
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator):
         self.positive = positive
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> ImbalancedClassifier:
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> ImbalancedClassifier:
         r"""Train on all rows.
 
         Parameters
@@ -163,7 +163,7 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator):
                 X, y, weight = X[weight > 0], np.asarray(y)[weight > 0], weight[weight > 0]
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            got = f"one class, {self.classes_[0]!r}" if len(self.classes_) else "none"
+            got = f"one class, {self.classes_[0]}" if len(self.classes_) else "none"
             raise InputError(
                 "rows of at least two classes in `y`", got if weight is None else f"{got} of positive weight"
             )
@@ -190,7 +190,7 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator):
 
     def _state(self) -> int:
         # a number is itself, so that the comparison's model of the same number is the same
-        if isinstance(self.random_state, Integral) and self.random_state >= 0:
+        if isinstance(self.random_state, int | np.integer) and self.random_state >= 0:
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 

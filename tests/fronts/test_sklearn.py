@@ -63,7 +63,7 @@ def three():
 _EQUIVALENCE = "check_sample_weight_equivalence_on_dense_data"
 _FAILS = {
     "lightgbm": {
-        _EQUIVALENCE: "LightGBM's bins and its least number of rows in a leaf count rows, not weights: k rows are not a "
+        _EQUIVALENCE: "LightGBM's bins and its least number of rows in a leaf count rows, not weights: k rows are no "
         "row of weight k, in LGBMClassifier either"
     },
     "mlp": {
@@ -203,7 +203,7 @@ def test_a_tuned_threshold_is_the_best_on_out_of_fold_probabilities(two):
 def test_weights_of_rows_reach_the_tuned_decision(two):
     X, y = two
     s = np.where(y == "ill", 20.0, 1.0)
-    ours = classifier(metric="f1").fit(X, y, s)
+    ours = classifier(metric="f1", positive="ill").fit(X, y, s)
     folds = inner_folds((y == "well").astype(int), seed(0, "inner folds", *FINAL))
     p = np.empty(len(y))
     for train, test in folds:
@@ -230,7 +230,8 @@ def test_whole_weights_are_copies(three, strategy, model):
         pytest.skip("drawn at random: equal on average only, see test_batches_of_equal_classes_draw_by_weight")
     ours = classifier(strategy, model).fit(X, y, s)
     copies = classifier(strategy, model).fit(np.repeat(X, s, 0), np.repeat(y, s))
-    np.testing.assert_allclose(ours.predict_proba(X), copies.predict_proba(X), atol=1e-8 if model == "linear" else 1e-6)
+    # linear: one optimum, reached to the tolerance of the solver from two sides; networks: the same steps
+    np.testing.assert_allclose(ours.predict_proba(X), copies.predict_proba(X), atol=1e-6)
     np.testing.assert_array_equal(ours.counts_.counts, copies.counts_.counts)
 
 
@@ -297,7 +298,7 @@ def test_batches_of_equal_classes_draw_by_weight():
 
 def test_early_stopping_with_weights(two):
     X, y = two
-    model = ("mlp", {"hidden": (8,), "epochs": 20, "early_stopping": 2})
+    model = ("mlp", {"hidden": (8,), "early_stopping": 2})
     ours = sy.sklearn.ImbalancedClassifier("none", model, random_state=0)
     ones = ours.fit(X, y, np.ones(len(y))).predict_proba(X)
     np.testing.assert_array_equal(ones, clone(ours).fit(X, y).predict_proba(X))
@@ -420,6 +421,7 @@ def test_weights_that_cannot_be(two, parameters, message):
 
 def test_rows_that_cannot_be(two):
     X, y = two
+    few = np.r_[np.flatnonzero(y == "well"), np.flatnonzero(y == "ill")[0]]
     with pytest.raises(NotFittedError):
         classifier().predict(X)
     with pytest.raises(TypeError, match="Sparse"):
@@ -428,11 +430,10 @@ def test_rows_that_cannot_be(two):
         classifier().fit(np.where(X > 5, np.nan, X), y)
     with pytest.raises(ValueError, match="Negative values"):
         classifier().fit(X, y, -np.ones(len(y)))
-    with pytest.raises(InputError, match="two classes in `y`; got one class, 'well'"):
+    with pytest.raises(InputError, match="two classes in `y`; got one class, well"):
         classifier().fit(X[y == "well"], y[y == "well"])
     with pytest.raises(InputError, match="two rows of every class"):
-        rows = np.r_[np.flatnonzero(y == "well"), np.flatnonzero(y == "ill")[0]]
-        classifier(metric="f1").fit(X[rows], y[rows])
+        classifier(metric="f1").fit(X[few], y[few])
     with pytest.raises(ValueError, match="Unknown label type"):
         classifier().fit(X, X[:, 0])
 
@@ -440,4 +441,4 @@ def test_rows_that_cannot_be(two):
 def test_a_fit_that_has_not_settled_says_so(two):
     X, y = two
     with pytest.warns(ConvergenceWarning, match="linear with 'none' stopped after"):
-        classifier(model=("linear", {"max_steps": 1, "penalty": 1e-3})).fit(X, y)
+        sy.sklearn.ImbalancedClassifier("none", ("linear", {"max_steps": 1, "penalty": 1e-3})).fit(X, y)
