@@ -57,7 +57,8 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator):
     metric : str, optional
         A metric of labels ("f1_macro", "balanced_accuracy", "precision@recall>=0.9", "recall_<class>", ...) that the
         decision is tuned for, on out-of-fold probabilities of 3 stratified inner folds of the training rows (2 where a
-        class has two rows). Default None: the strategy's own decision.
+        class has two rows). A floor such as recall>=0.9 is kept on new rows with confidence 0.9 where the rows are
+        enough to promise that, else on average. Default None: the strategy's own decision.
     positive : label, optional
         The positive class of two, for `metric`. Default the rarer one, by weights where rows have them; the
         last where they are equal.
@@ -89,8 +90,8 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator):
     to mean 0 and variance 1 inside, which "linear" and "mlp" need. Trees get them as they are, except for SMOTE, whose
     neighbours need one scale.
 
-    Models of two and more classes are trained on one thread, so that the result is the same on any machine with the
-    same libraries: use ``n_jobs`` of what searches or validates.
+    A model is trained on one thread, so that its numbers do not depend on how many there are: use ``n_jobs`` of what
+    searches or validates. A fit that has not settled is a ConvergenceWarning. `training.Model` is a model too.
 
     References
     ----------
