@@ -74,8 +74,8 @@ def fit(
     sample_weight: NDArray[Any] | None = None,
     penalty: float = 1.0,
     start: LinearModel | None = None,
-    max_steps: int = _STEPS,
     copies: NDArray[Any] | None = None,
+    max_steps: int = _STEPS,
 ) -> LinearModel:
     r"""Minimise the penalised mean loss.
 
@@ -111,10 +111,10 @@ def fit(
         Where to start; default the best bias, and, where there are many rows, the fit of a part of them. It saves
         steps and changes nothing, as the optimum is one; it is not used for a focal loss, which is not convex, so
         that no fit depends on another.
-    max_steps : int
     copies : ndarray of shape (n,), optional
         How many rows of the world each row stands for, which is evidence: with it m is their sum over the rows of
         positive `sample_weight`, as in scikit-learn with weights of rows. Default 1.
+    max_steps : int
 
     Returns
     -------
