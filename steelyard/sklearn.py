@@ -135,14 +135,16 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator):
         y : array-like of shape (n,)
             Labels of two classes or more.
         sample_weight : array-like of shape (n,), optional
-            Not negative: how many rows each row stands for; one of weight 0 is left out. The strategy is resolved on
-            the sums of weights per class, its own weights of rows are multiplied by these, and samplers make sums of
-            weights equal. "linear": a row of weight k is k rows, exactly; the penalty is scikit-learn's,
-            :math:`\|W\|^2 / 2 + \sum_i s_i \omega_i \ell_i` with ω of mean 1. Trees: as in the libraries, whose bins
-            and `min_child_samples` count rows. "mlp": a pass over the rows takes a row of weight k so often that whole
-            numbers are so many rows, exactly; other weights are first brought to mean 1, and a pass takes a row of
-            weight 2.3 two times or three, 2.3 on average. Not with the strategy "smote", nor with one that is settled
-            on inner folds, nor with a metric that has a floor.
+            Not negative: how many rows each row stands for; one of weight 0 is left out. Bring weights that are no
+            numbers of rows to mean 1: penalties, least sizes of leaves and some strategies depend on their size.
+            The strategy is resolved on the sums of weights per class, its own weights of rows are multiplied by these,
+            and samplers make sums of weights equal. "linear": a row of weight k is k rows, exactly; the objective is
+            scikit-learn's, :math:`\|W\|^2 / 2 + \sum_i s_i \omega_i \ell_i` with ω of mean 1. Trees: as in the
+            libraries, whose bins and `min_child_samples` count rows. "mlp": a pass over the rows takes a row of weight
+            k k times, so that whole numbers are so many rows, exactly, and take as long; other weights are first
+            brought to mean 1, and a pass takes a row of weight 2.3 two times or three, 2.3 on average: an
+            approximation by drawing. Not with the strategy "smote", nor with one that is settled on inner folds
+            ("tuned_weights"), nor with a metric that has a floor.
 
         Returns
         -------

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard import sampling
-from steelyard.errors import InputError
 from steelyard.strategies import Point
 from steelyard.training import mlp
 from steelyard.training.batches import held_out, repeated, shuffled, steps_per_epoch
@@ -85,11 +84,7 @@ def stream(
     if name == sampling.BATCHES:
         return sampling.balanced_batches(y, steps, batch, order, copies), None
     if name == sampling.SYNTHETIC:
-        if copies is not None:
-            raise InputError(
-                "no `sample_weight` with SMOTE", "one", "the rows that it makes have no weight: take 'oversample'."
-            )
-        made = sampling.smote(X, y, draw)
+        made = sampling.smote(X, y, draw, copies)
         return shuffled(np.arange(len(y) + len(made[1])), steps, batch, order), made
     rows = np.arange(len(y)) if name is None else sampling.rows(name, y, draw)
     if copies is not None:

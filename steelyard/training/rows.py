@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard import sampling
-from steelyard.errors import InputError
 from steelyard.strategies import Point
 from steelyard.training import networks
 from steelyard.weights import class_weight
@@ -54,11 +53,7 @@ class Rows:
         self.made = point.sampler == sampling.SYNTHETIC
         generator = networks.drawing(state)
         if self.made:
-            if sample_weight is not None:
-                raise InputError(
-                    "no `sample_weight` with SMOTE", "one", "the rows that it makes have no weight: take 'oversample'."
-                )
-            made, labels = sampling.smote(X, y, generator)
+            made, labels = sampling.smote(X, y, generator, sample_weight)
             self.X, self.y = np.concatenate([X, made]), np.concatenate([y, labels])
         elif point.sampler == sampling.BATCHES:
             # no batches here: what they are in expectation

@@ -63,7 +63,7 @@ def fitted(model: Model, part: Part, point: Point, n_classes: int, start: Fitted
     )[0]
     if isinstance(one, Exception):
         raise InputError(
-            f"rows that '{model}' with '{point.strategy}' can be trained on", f"{type(one).__name__}: {one}"
+            f"rows that '{model}' with '{point.strategy}' can be trained on", f"{type(one).__name__}: {one}".rstrip(".")
         ) from one
     return one
 
