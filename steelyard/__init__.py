@@ -28,7 +28,7 @@ _HOME = {
     "load": "steelyard.comparison.stored",
     "tune": "steelyard.comparison.tuned",
 }
-_MODULES = ("losses", "decisions", "strategies", "torch", "keras", "tensorflow", "jax", "boosting")
+_MODULES = ("losses", "decisions", "strategies", "torch", "keras", "tensorflow", "jax", "boosting", "sklearn")
 
 __all__ = [
     "ClassCounts",

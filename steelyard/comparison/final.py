@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from steelyard import training
 from steelyard.comparison.dataset import Dataset
-from steelyard.comparison.fold_scores import CHUNK, PreparedFold, logits_of, tuned_rule
+from steelyard.comparison.fold_scores import PreparedFold, tuned_rule
 from steelyard.comparison.folds import Split
 from steelyard.comparison.new_rows import Columns
 from steelyard.comparison.settings import Settings
@@ -21,16 +21,15 @@ from steelyard.decisions.stated_costs import Costs
 from steelyard.errors import InputError
 from steelyard.strategies import Point, Strategy
 from steelyard.training import Fitted, Model
+from steelyard.tuning import out_of_fold
+from steelyard.tuning.seeds import FINAL
+from steelyard.tuning.tasks import Part
 from steelyard.weights import ClassCounts
 
 __all__ = ["Final", "fit_final"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-# the place that all randomness of the last fit is derived from: a repeat that no comparison reaches, so that the fit
-# is the same however many repeats there were
-_REPEAT = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -141,12 +140,13 @@ def fit_final(dataset: Dataset, settings: Settings, model: str, strategy: str, d
     kind = next(m for m in settings.models if m.name == model)
     chosen = next(s for s in settings.strategies if s.name == strategy)
     every = np.arange(dataset.rows)
-    split = Split(_REPEAT, 0, every, every[:1])  # one row is scored, and not looked at
+    split = Split(*FINAL, every, every[:1])  # one row is scored, and not looked at
     fold = PreparedFold(dataset, replace(settings, tuned=decision == "tuned", strategies=(chosen,)), split)
     with threadpool_limits(1):
         chosen = fold.settled(kind, chosen)
         point = training.resolve(kind, chosen, fold.counts(fold.outer.y))
-        fitted = _fit(fold, kind, fold.outer, point, fold.state())
+        outer = Part(fold.outer.train, fold.outer.y, fold.outer.score, fold.state())
+        fitted = out_of_fold.fitted(kind, outer, point, fold.n_classes)
         rule = _rule(fold, kind, chosen, fitted) if decision == "tuned" else None
         final = Final(
             columns=fold.outer.columns,
@@ -162,32 +162,17 @@ def fit_final(dataset: Dataset, settings: Settings, model: str, strategy: str, d
             costs=settings.costs,
         )
         matrix = fold.outer.train
-        parts = (matrix[start : start + CHUNK] for start in range(0, len(matrix), CHUNK))
+        parts = (matrix[start : start + training.CHUNK] for start in range(0, len(matrix), training.CHUNK))
         if not all(np.isfinite(final.probabilities(part)).all() for part in parts):
             raise InputError("a model with finite probabilities", "NaN or infinite ones", "its training diverged.")
     return final
 
 
-def _fit(fold: PreparedFold, kind: Model, rows: Any, point: Point, state: int, start: Fitted | None = None) -> Fitted:
-    fitted = training.fit_all(kind, rows.train, rows.y, [point], fold.n_classes, state, [start])[0]
-    if isinstance(fitted, Exception):
-        raise InputError(
-            f"rows that '{kind}' with '{point.strategy}' can be trained on", f"{type(fitted).__name__}: {fitted}"
-        ) from fitted
-    return fitted
-
-
 def _rule(fold: PreparedFold, kind: Model, strategy: Strategy, fitted: Fitted) -> Any:
+    inner = (
+        (held_out, Part(rows.train, rows.y, rows.score, fold.state(place)))
+        for place, (held_out, rows) in enumerate(fold.inner, start=1)
+    )
     y = fold.outer.y
-    if not fold.inner:
-        raise InputError(
-            "two rows of every class, to tune a decision on",
-            "a class with one",
-            "decisions='default' needs none.",
-        )
-    proba = np.full((len(y), fold.n_classes), np.nan)
-    for place, (held_out, rows) in enumerate(fold.inner, start=1):
-        point = training.resolve(kind, strategy, fold.counts(rows.y))
-        inner = _fit(fold, kind, rows, point, fold.state(place), fitted)
-        proba[held_out] = point.posterior(logits_of(inner.model, rows.score))
+    proba = out_of_fold.posteriors(kind, strategy, inner, len(y), fold.n_classes, fitted)
     return tuned_rule(fold.dataset, fold.settings, proba, y)

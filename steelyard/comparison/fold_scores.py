@@ -16,26 +16,27 @@ from numpy.typing import NDArray
 
 from steelyard import metrics, training
 from steelyard.comparison.dataset import Dataset
-from steelyard.comparison.folds import Split, inner_splits, seed
+from steelyard.comparison.folds import Split, inner_splits
 from steelyard.comparison.new_rows import Columns
 from steelyard.comparison.preprocessing import learn, matrix
 from steelyard.comparison.settings import Settings
 from steelyard.decisions import best_rule
 from steelyard.decisions.row_costs import RowCosts, RowMinCost
 from steelyard.strategies import Point, Strategy
-from steelyard.training import Fitted, Model, TrainedModel
+from steelyard.training import Fitted, Model
 from steelyard.tuning import retraining
 from steelyard.tuning.objectives import Objective
+from steelyard.tuning.out_of_fold import counts_of
+from steelyard.tuning.seeds import seed
 from steelyard.tuning.tasks import Part, Task
 from steelyard.weights import ClassCounts
 
-__all__ = ["CHUNK", "Failure", "PreparedFold", "Scores", "logits_of", "score_fold", "tuned_rule"]
+__all__ = ["Failure", "PreparedFold", "Scores", "score_fold", "tuned_rule"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Rule = Callable[[Floats], Ints]
 
-CHUNK = 1 << 18  # rows that are scored at a time
 _KEPT = 1 << 24  # values of a table; the inner folds of a larger one are not kept
 
 
@@ -95,13 +96,6 @@ def _prepared(dataset: Dataset, train: NDArray[np.intp], score: NDArray[np.intp]
     return _Rows(matrix(columns, features, train), dataset.target.y[train], matrix(columns, features, score), columns)
 
 
-def logits_of(model: TrainedModel, X: NDArray[Any]) -> Floats:
-    """Return the logits of a matrix, in chunks of rows: what a model copies of its rows stays small."""
-    if len(X) <= CHUNK:
-        return model.logits(X)
-    return np.concatenate([model.logits(X[start : start + CHUNK]) for start in range(0, len(X), CHUNK)])
-
-
 class _Inner(Sequence[tuple[NDArray[np.intp], "_Rows"]]):
     """The inner folds: which rows of the training fold are held out, and the fit that scores them.
 
@@ -158,7 +152,7 @@ class PreparedFold:
 
     def counts(self, y: Ints) -> ClassCounts:
         """Return the counts of the labels of some rows, absent classes kept."""
-        return ClassCounts.from_labels(y, classes=range(self.n_classes))
+        return counts_of(y, self.n_classes)
 
     def task(self, name: str, test: bool = True) -> Task:
         """Return the fold as a search sees it: without the labels of its test rows, or without these rows."""
@@ -252,7 +246,7 @@ def _fits(
 
 
 def _scored(fold: PreparedFold, model: Model, point: Point, fitted: Fitted, rule: Rule | None) -> Scores:
-    logits = logits_of(fitted.model, fold.outer.score)
+    logits = training.logits(fitted.model, fold.outer.score)
     proba = point.posterior(logits)
     if not np.isfinite(proba).all():
         raise FloatingPointError("its probabilities are not finite")
@@ -298,7 +292,7 @@ def _rules(
             if isinstance(fitted, Exception):
                 failed.setdefault(key, fitted)
             else:
-                proba[key][held_out] = points[key].posterior(logits_of(fitted.model, rows.score))
+                proba[key][held_out] = points[key].posterior(training.logits(fitted.model, rows.score))
     known = fold.inner.held_out
     return {
         key: failed.get(key) or tuned_rule(fold.dataset, fold.settings, proba[key][known], y[known])

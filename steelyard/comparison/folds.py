@@ -11,20 +11,18 @@ from numpy.typing import NDArray
 
 from steelyard.comparison.ties import FREE, Ties
 from steelyard.errors import InputError
+from steelyard.tuning.out_of_fold import INNER, inner_folds, stratified
+from steelyard.tuning.seeds import seed
 
-__all__ = ["Split", "inner_splits", "outer_splits", "ratio_of_sizes", "seed", "tunable"]
+__all__ = ["Split", "inner_splits", "outer_splits", "ratio_of_sizes", "tunable"]
 
 Ints = NDArray[np.int64]
 Pair = tuple[NDArray[np.intp], NDArray[np.intp]]  # positions to train on, positions to test
 
-_INNER = 3
 _DRAWS = 20  # of grouped folds, until every class is in each: the greedy allocation depends on the order of groups
 # single rows per class and fold that are allocated one by one, to even out what large groups left uneven; the others
 # are dealt, since the allocation takes about a tenth of a millisecond for each
 _EVENED = 20
-
-# one stream of random numbers per purpose: adding repeats or strategies changes none of the others
-_PURPOSES = {"folds": 0, "inner folds": 1, "sampling": 2, "bootstrap": 3}
 
 
 @dataclass(frozen=True)
@@ -35,18 +33,6 @@ class Split:
     fold: int
     train: NDArray[np.intp]
     test: NDArray[np.intp]
-
-
-def seed(random_state: int, purpose: str, *place: int) -> int:
-    """Return a seed for one purpose at one place (repeat, fold, ...), derived from `random_state`.
-
-    Examples
-    --------
-    >>> seed(0, "folds", 1) == seed(0, "folds", 1), seed(0, "folds", 1) == seed(0, "folds", 2)
-    (True, False)
-    """
-    sequence = np.random.SeedSequence(random_state, spawn_key=(_PURPOSES[purpose], *place))
-    return int(sequence.generate_state(1)[0])
 
 
 def outer_splits(
@@ -96,7 +82,7 @@ def outer_splits(
         _check_groups(y, groups, cv, names)
     for repeat in range(repeats):
         if groups is None:
-            pairs: Sequence[Pair] | None = _stratified(y, cv, seed(random_state, "folds", repeat))
+            pairs: Sequence[Pair] | None = stratified(y, cv, seed(random_state, "folds", repeat))
         else:
             pairs = _grouped(y, groups, cv, random_state, "folds", repeat)
         if pairs is None:
@@ -137,17 +123,14 @@ def inner_splits(
     n_classes = int(y_train.max()) + 1
     groups, time = ties.groups, ties.time
     if time is not None:
-        for n_splits in range(_INNER, 0, -1):
+        for n_splits in range(INNER, 0, -1):
             ordered = _ordered(time, n_splits)
             if ordered and _covers(y_train, [ordered[0][0], np.concatenate([held for _, held in ordered])], n_classes):
                 return ordered
         return []
     if groups is None:
-        n_splits = min(_INNER, int(np.bincount(y_train).min()))
-        if n_splits < 2:
-            return []
-        return _stratified(y_train, n_splits, seed(random_state, "inner folds", split.repeat, split.fold))
-    for n_splits in range(min(_INNER, int(_groups_of_class(y_train, groups).min())), 1, -1):
+        return inner_folds(y_train, seed(random_state, "inner folds", split.repeat, split.fold))
+    for n_splits in range(min(INNER, int(_groups_of_class(y_train, groups).min())), 1, -1):
         found = _grouped(y_train, groups, n_splits, random_state, "inner folds", split.repeat, split.fold)
         if found is not None:
             return found
@@ -187,13 +170,6 @@ def ratio_of_sizes(splits: Sequence[Split]) -> float:
     return float(np.mean([len(s.test) / len(s.train) for s in splits]))
 
 
-def _stratified(y: NDArray[Any], n_splits: int, state: int) -> list[Pair]:
-    from sklearn.model_selection import StratifiedKFold
-
-    folds = StratifiedKFold(n_splits, shuffle=True, random_state=state)
-    return list(folds.split(np.zeros(len(y)), y))
-
-
 def _grouped(
     y: NDArray[Any], groups: NDArray[Any], n_splits: int, random_state: int, purpose: str, *place: int
 ) -> list[Pair] | None:
@@ -225,7 +201,7 @@ def _fold_of_rows(y: NDArray[Any], groups: NDArray[Any], n_splits: int, state: i
         fold[rows[test]] = k
     dealt = np.flatnonzero(~allocated)
     if dealt.size:
-        for k, (_, test) in enumerate(_stratified(y[dealt], n_splits, state)):
+        for k, (_, test) in enumerate(stratified(y[dealt], n_splits, state)):
             fold[dealt[test]] = k
     return fold
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from steelyard.comparison.columns import arrow_table
 from steelyard.comparison.dataset import Dataset, dataset_of, from_table, target_column
 from steelyard.comparison.files import read_table
-from steelyard.comparison.folds import Split, seed
+from steelyard.comparison.folds import Split
 from steelyard.comparison.target import Target
 from steelyard.comparison.ties import FREE, Ties
 from steelyard.errors import InputError
+from steelyard.tuning.seeds import seed
 from steelyard.weights import ClassCounts
 
 __all__ = ["LabelSet", "from_file", "from_memory", "is_label_set", "refuse_ties"]

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard.comparison.folds import seed
 from steelyard.comparison.scoring import TUNED, OutOfFold
 from steelyard.comparison.selection import corrected_for_selection
 from steelyard.comparison.settings import BASELINE, Settings
 from steelyard.metrics import Estimate, Metric, corrected_resampled_t, holm, smallest_detectable, verdict
 from steelyard.metrics.intervals import Verdict
+from steelyard.tuning.seeds import seed
 
 __all__ = ["best_among", "best_of", "summarise"]
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard.errors import InputError, did_you_mean
+from steelyard.errors import InputError
 from steelyard.weights import ClassCounts
+from steelyard.weights.positive import positive_class
 
 __all__ = ["Target", "check_folds", "read_target"]
 
@@ -82,7 +83,7 @@ def read_target(labels: Any, name: str = "y", positive: Any = None) -> Target:
             "this looks like a regression target: cut it into classes first.",
         )
     floats = whole and np.asarray(labels).dtype.kind == "f"
-    return Target(np.asarray(counts.encode(labels)), counts, _positive(counts, positive, name), floats)
+    return Target(np.asarray(counts.encode(labels)), counts, positive_class(counts, positive, name), floats)
 
 
 def _missing_rows(labels: Any) -> NDArray[np.intp]:
@@ -94,27 +95,6 @@ def _missing_rows(labels: Any) -> NDArray[np.intp]:
     if array.dtype == object:
         return np.flatnonzero([v is None or (isinstance(v, float) and v != v) for v in array.ravel()])
     return np.flatnonzero(np.isnan(array)) if array.dtype.kind == "f" else np.empty(0, np.intp)
-
-
-def _positive(counts: ClassCounts, positive: Any, name: str) -> int | None:
-    labels = [str(c) for c in counts.classes]
-    if positive is None:
-        if counts.n_classes != 2:
-            return None
-        return 0 if counts.counts[0] < counts.counts[1] else 1
-    if str(positive) not in labels:
-        raise InputError(
-            f"a class of `{name}` as `positive`, one of {', '.join(labels[:12])}",
-            repr(str(positive)),
-            did_you_mean(str(positive), labels),
-        )
-    if counts.n_classes != 2:
-        raise InputError(
-            "`positive` with two classes only",
-            f"{counts.n_classes} classes",
-            "with more classes name one in the metric: precision_<class>@recall>=0.9.",
-        )
-    return labels.index(str(positive))
 
 
 def check_folds(counts: ClassCounts, cv: int) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import steelyard
 from steelyard.comparison.dataset import Dataset, from_memory
 from steelyard.comparison.fold_scores import PreparedFold
-from steelyard.comparison.folds import Split, outer_splits, seed
+from steelyard.comparison.folds import Split, outer_splits
 from steelyard.comparison.journal import FILE, Journal
 from steelyard.comparison.run_folder import claimed
 from steelyard.comparison.settings import Settings, settings
@@ -26,6 +26,7 @@ from steelyard.tuning import retraining
 from steelyard.tuning.objectives import Objective
 from steelyard.tuning.race import Budget, Progress, race
 from steelyard.tuning.searching import Space, Trial, TrialFile
+from steelyard.tuning.seeds import seed
 from steelyard.tuning.stages import Best, Procedure
 
 if TYPE_CHECKING:

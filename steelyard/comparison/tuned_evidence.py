@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import steelyard
 from steelyard.comparison.dataset import Dataset
-from steelyard.comparison.folds import Split, seed
+from steelyard.comparison.folds import Split
 from steelyard.comparison.selection import corrected_for_selection
 from steelyard.comparison.settings import Settings
 from steelyard.comparison.tuned_results import SCHEMA_VERSION
@@ -19,6 +19,7 @@ from steelyard.metrics import corrected_resampled_t
 from steelyard.tuning.evidence import CONFIDENCE, Measured, Verdict, accepted_stage, judged
 from steelyard.tuning.objectives import Objective
 from steelyard.tuning.race import Budget, Outcome
+from steelyard.tuning.seeds import seed
 from steelyard.tuning.stages import EXPLAINED, Best
 from steelyard.weights.printing import as_sklearn
 

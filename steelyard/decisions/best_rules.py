@@ -32,6 +32,7 @@ def best_rule(
     positive: int | None = None,
     confidence: float | None = CONFIDENCE,
     random_state: int = 0,
+    sample_weight: Floats | None = None,
 ) -> Threshold | PlugIn:
     """Return the rule that is best for a metric on scored rows: a threshold, or weights on the probabilities.
 
@@ -53,6 +54,8 @@ def best_rule(
         With which a floor holds on new rows. Default 0.9.
     random_state : int
         Of the cross-validation by which weights are shrunk. Default 0.
+    sample_weight : float64 ndarray of shape (n,), optional
+        Not with a floor, which is promised by numbers of rows.
 
     Returns
     -------
@@ -73,10 +76,12 @@ def best_rule(
     0.065
     """
     p, truth = checked_probabilities(proba), np.asarray(y, np.int64)
+    if sample_weight is not None and metric.floor is not None:
+        raise InputError("a metric without a floor for rows with `sample_weight`", f"'{metric.name}'")
     constraints = [] if metric.floor is None else [Constraint(*metric.floor)]
     names = range(p.shape[1])
     kept = limits(constraints, np.bincount(truth, minlength=p.shape[1]), confidence, names, strict=False)
-    rule = chosen(p, truth, metric, kept, positive, None, random_state, strict=False)
+    rule = chosen(p, truth, metric, kept, positive, sample_weight, random_state, strict=False)
     assert not isinstance(rule, TopAlarms)  # which only a constraint asks for
     return rule
 

@@ -35,6 +35,21 @@ class Threshold:
         p = checked_probabilities(proba)
         return np.where(p[:, self.positive] >= self.threshold, self.positive, 1 - self.positive)
 
+    def scores(self, proba: ArrayLike) -> Floats:
+        """Return scores of shape (n, 2) of which the larger one decides, the first of equal ones: the rule as numbers.
+
+        Examples
+        --------
+        >>> Threshold(0.25)([[0.75, 0.25]]), Threshold(0.25).scores([[0.75, 0.25]])[:, 1] > 0
+        (array([1]), array([ True]))
+        """
+        p = checked_probabilities(proba)
+        out = np.zeros((len(p), 2))
+        # a probability that is equal to the threshold is positive: of equal scores the first decides
+        cut = np.nextafter(self.threshold, -np.inf) if self.positive == 1 else self.threshold
+        out[:, self.positive] = p[:, self.positive] - cut
+        return out
+
     def to_dict(self) -> dict[str, Any]:
         """Return the rule as JSON data."""
         return {"rule": "threshold", "threshold": self.threshold, "positive": self.positive}
@@ -81,12 +96,16 @@ class PlugIn:
 
     def __call__(self, proba: ArrayLike) -> NDArray[np.int64]:
         """Return class indices of shape (n,); the first of equal ones."""
+        return np.asarray(self.scores(proba).argmax(1), np.int64)
+
+    def scores(self, proba: ArrayLike) -> Floats:
+        """Return scores of shape (n, C) of which the largest decides: w p, or with costs minus the expected cost."""
         p = checked_probabilities(proba)
         if p.shape[1] != len(self.priors):
             raise InputError(f"`proba` of {len(self.priors)} classes", f"{p.shape[1]} columns")
         if self.cost_matrix is None:
-            return np.asarray((p * self.weights).argmax(1), np.int64)
-        return np.asarray((p @ (self.weights[:, None] * np.asarray(self.cost_matrix))).argmin(1), np.int64)
+            return np.asarray(p * self.weights)
+        return np.asarray(-(p @ (self.weights[:, None] * np.asarray(self.cost_matrix))))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rule as JSON data."""

@@ -15,7 +15,7 @@ _NEIGHBOURS = 5
 
 
 def smote(
-    X: NDArray[Any], y: NDArray[Any], generator: np.random.Generator
+    X: NDArray[Any], y: NDArray[Any], generator: np.random.Generator, sample_weight: NDArray[np.float64] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the rows that make all classes as large as the largest; the given rows are not among them.
 
@@ -28,6 +28,8 @@ def smote(
         Preprocessed features of the training fold. Levels of a category are interpolated like numbers.
     y : int ndarray of shape (n,)
     generator : numpy.random.Generator
+    sample_weight : None
+        Anything else is an error.
 
     Returns
     -------
@@ -36,7 +38,7 @@ def smote(
     Raises
     ------
     InputError
-        A class has a single row: there is nothing to interpolate.
+        A class has a single row: there is nothing to interpolate. Rows have weights.
 
     References
     ----------
@@ -49,6 +51,10 @@ def smote(
     >>> labels, bool(((made >= 4) & (made <= 5)).all())
     (array([1, 1]), True)
     """
+    if sample_weight is not None:
+        raise InputError(
+            "no `sample_weight` with SMOTE", "one", "the rows that it makes have no weight: take 'oversample'."
+        )
     from imblearn.over_sampling import SMOTE  # on demand: it loads scikit-learn
 
     present, counts = np.unique(y, return_counts=True)

@@ -19,19 +19,19 @@ Floats = NDArray[np.float64]
 Decision = Literal["argmax", "prior_threshold", "post_hoc_logit_adjustment"]
 
 
-def _argmax(_: Point, logits: Floats) -> NDArray[np.int64]:
-    return np.asarray(logits.argmax(1), np.int64)
+def _argmax(_: Point, logits: Floats) -> Floats:
+    return logits
 
 
-def _prior_threshold(point: Point, logits: Floats) -> NDArray[np.int64]:
-    return np.asarray((point.posterior(logits) / point.priors).argmax(1), np.int64)
+def _prior_threshold(point: Point, logits: Floats) -> Floats:
+    return np.asarray(point.posterior(logits) / point.priors)
 
 
-def _post_hoc(point: Point, logits: Floats) -> NDArray[np.int64]:
-    return np.asarray(post_hoc_logit_adjustment(logits, point.priors, point.tau).argmax(1), np.int64)
+def _post_hoc(point: Point, logits: Floats) -> Floats:
+    return np.asarray(post_hoc_logit_adjustment(logits, point.priors, point.tau))
 
 
-_DECISIONS: dict[str, Callable[[Point, Floats], NDArray[np.int64]]] = {
+_DECISIONS: dict[str, Callable[[Point, Floats], Floats]] = {
     "argmax": _argmax,
     "prior_threshold": _prior_threshold,
     "post_hoc_logit_adjustment": _post_hoc,
@@ -137,4 +137,8 @@ class Point:
         -------
         int64 ndarray of shape (n,)
         """
+        return np.asarray(self.scores(logits).argmax(1), np.int64)
+
+    def scores(self, logits: Floats) -> Floats:
+        """Return scores of shape (n, C) of which the largest one is the strategy's default label."""
         return _DECISIONS[self.decision](self, logits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from steelyard.training.models import (
+    CHUNK,
     Fitted,
     Model,
     TrainedModel,
@@ -10,6 +11,7 @@ from steelyard.training.models import (
     fit,
     fit_all,
     get,
+    logits,
     named,
     names,
     read,
@@ -27,6 +29,7 @@ from steelyard.training.own import (
 )
 
 __all__ = [
+    "CHUNK",
     "FRAMEWORKS",
     "FactoryError",
     "Fitted",
@@ -39,6 +42,7 @@ __all__ = [
     "fit",
     "fit_all",
     "get",
+    "logits",
     "named",
     "names",
     "read",

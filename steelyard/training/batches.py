@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from steelyard.errors import InputError
 
-__all__ = ["held_out", "shuffled", "steps_per_epoch"]
+__all__ = ["held_out", "repeated", "shuffled", "steps_per_epoch"]
 
 Indices = NDArray[np.int32]
 
@@ -52,6 +52,45 @@ def shuffled(rows: NDArray[np.intp], steps: int, batch_size: int, generator: np.
     """
     needed = steps * batch_size
     passes = [generator.permutation(rows) for _ in range(-(-needed // len(rows)))]
+    return np.concatenate(passes)[:needed].astype(np.int32).reshape(steps, batch_size)
+
+
+def repeated(times: NDArray[np.float64], steps: int, batch_size: int, generator: np.random.Generator) -> Indices:
+    """Return batches of rows, each pass with every row as often as `times` says.
+
+    A row of 2.3 is taken 2 or 3 times in a pass, 2.3 times on average (systematic sampling of the fractions, in a new
+    order for each pass). Whole numbers leave nothing to chance: the batches are those of `shuffled` on so many copies.
+
+    Parameters
+    ----------
+    times : float64 ndarray of shape (n,)
+        Not negative, with a sum of at least 1.
+    steps, batch_size : int
+        Shape of the stream.
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    int32 ndarray of shape (steps, batch_size)
+
+    Examples
+    --------
+    >>> stream = repeated(np.array([0.5, 2.0, 1.5]), 100, 4, np.random.default_rng(0))
+    >>> np.bincount(stream.ravel())  # ordered by chance alone: 50, 200 and 150 on average
+    array([ 48, 200, 152])
+    """
+    needed, size, passes = steps * batch_size, 0, []
+    whole = np.floor(times).astype(np.int64)
+    part = times - whole
+    while size < needed:
+        count = whole
+        if part.any():
+            order = generator.permutation(len(times))
+            ends = np.floor(np.cumsum(part[order]) + generator.random()).astype(np.int64)
+            count = whole.copy()
+            count[order] += np.diff(ends, prepend=0)
+        passes.append(generator.permutation(np.repeat(np.arange(len(times)), count)))
+        size += len(passes[-1])
     return np.concatenate(passes)[:needed].astype(np.int32).reshape(steps, batch_size)
 
 

@@ -108,6 +108,7 @@ def fit_points(
     state: int,
     options: Any,
     threads: int = 1,
+    sample_weight: Floats | None = None,
 ) -> list[tuple[BoostedTrees, float] | Exception]:
     """Grow trees on the loss of each strategy.
 
@@ -129,6 +130,8 @@ def fit_points(
         Of the library: `LightGBMOptions`, `XGBoostOptions` or `CatBoostOptions`.
     threads : int, default 1
         Fits that run at the same time.
+    sample_weight : float64 ndarray of shape (n,), optional
+        Positive. Bins and least numbers of rows in a leaf count rows, not weights, as in the libraries.
 
     Returns
     -------
@@ -137,7 +140,7 @@ def fit_points(
         of the binning.
     """
     library, begun = trees.library, time.perf_counter()
-    sampled: list[Rows | Exception] = [_attempt(Rows, X, y, point, state) for point in points]
+    sampled: list[Rows | Exception] = [_attempt(Rows, X, y, point, state, sample_weight) for point in points]
     sharing = sum(isinstance(rows, Rows) and not rows.made for rows in sampled)
     shared = _attempt(library.bins, X, y, options) if sharing else None
     share = (time.perf_counter() - begun) / max(1, sharing)

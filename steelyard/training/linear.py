@@ -74,6 +74,7 @@ def fit(
     sample_weight: NDArray[Any] | None = None,
     penalty: float = 1.0,
     start: LinearModel | None = None,
+    copies: NDArray[Any] | None = None,
     max_steps: int = _STEPS,
 ) -> LinearModel:
     r"""Minimise the penalised mean loss.
@@ -110,6 +111,9 @@ def fit(
         Where to start; default the best bias, and, where there are many rows, the fit of a part of them. It saves
         steps and changes nothing, as the optimum is one; it is not used for a focal loss, which is not convex, so
         that no fit depends on another.
+    copies : ndarray of shape (n,), optional
+        How many rows of the world each row stands for, which is evidence: with it m is their sum over the rows of
+        positive `sample_weight`, as in scikit-learn with weights of rows. Default 1.
     max_steps : int
 
     Returns
@@ -131,6 +135,9 @@ def fit(
     (True, array([0, 0, 1, 1]))
     """
     weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    if copies is not None:
+        kept = weight > 0
+        penalty = penalty * float(np.count_nonzero(kept) / np.asarray(copies, np.float64)[kept].sum())
     objective = Objective(np.asarray(X), np.asarray(y), loss, n_classes, weight, penalty)
     warm = start is not None and float(loss.gamma) == 0.0
     few = _is_for_newton(objective, warm)

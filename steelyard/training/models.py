@@ -20,6 +20,7 @@ from steelyard.training.rows import Rows
 from steelyard.weights import ClassCounts
 
 __all__ = [
+    "CHUNK",
     "Fitted",
     "Model",
     "TrainedModel",
@@ -27,12 +28,15 @@ __all__ = [
     "fit",
     "fit_all",
     "get",
+    "logits",
     "named",
     "names",
     "read",
     "resolve",
     "restore",
 ]
+
+CHUNK = 1 << 18  # rows that are scored at a time
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -99,13 +103,21 @@ def _one_by_one(train: Callable[..., Fitted]) -> Callable[..., list[Fitted | Exc
     """Make a trainer of many strategies from a trainer of one."""
 
     def fit_each(
-        X: Floats, y: Labels, points: Sequence[Point], n_classes: int, state: int, starts: Any, options: Any, _: int
+        X: Floats,
+        y: Labels,
+        points: Sequence[Point],
+        n_classes: int,
+        state: int,
+        starts: Any,
+        options: Any,
+        _: int,
+        weight: Floats | None,
     ) -> list[Fitted | Exception]:
         out: list[Fitted | Exception] = []
         for point, start in zip(points, starts, strict=True):
             begun = time.perf_counter()
             try:
-                fitted = train(Rows(X, y, point, state), point, n_classes, state, start, options)
+                fitted = train(Rows(X, y, point, state, weight), point, n_classes, state, start, options)
             except Exception as error:  # reported as skipped; the other strategies go on
                 out.append(error)
             else:
@@ -119,7 +131,16 @@ def _linear(rows: Rows, point: Point, n_classes: int, _: int, start: Fitted | No
     first = start.model if start is not None and isinstance(start.model, linear.LinearModel) else None
     if first is not None and len(first.weights) != rows.X.shape[1]:
         first = None
-    model = linear.fit(rows.X, rows.y, point.last_loss, n_classes, sample_weight=rows.weight, start=first, **options)
+    model = linear.fit(
+        rows.X,
+        rows.y,
+        point.last_loss,
+        n_classes,
+        sample_weight=rows.weight,
+        start=first,
+        copies=rows.copies,
+        **options,
+    )
     if model.converged:
         return Fitted(model)
     return Fitted(model, f"stopped after {model.steps} steps before its gradient ({model.residual:.0e}) was small")
@@ -127,9 +148,17 @@ def _linear(rows: Rows, point: Point, n_classes: int, _: int, start: Fitted | No
 
 def _boosted(trees: type[boosted.BoostedTrees], options_of: Any) -> Callable[..., list[Fitted | Exception]]:
     def fit_trees(
-        X: Floats, y: Labels, points: Sequence[Point], n_classes: int, state: int, _: Any, options: Any, threads: int
+        X: Floats,
+        y: Labels,
+        points: Sequence[Point],
+        n_classes: int,
+        state: int,
+        _: Any,
+        options: Any,
+        threads: int,
+        weight: Floats | None,
     ) -> list[Fitted | Exception]:
-        grown = boosted.fit_points(trees, X, y, points, n_classes, state, options_of(**options), threads)
+        grown = boosted.fit_points(trees, X, y, points, n_classes, state, options_of(**options), threads, weight)
         return [g if isinstance(g, Exception) else Fitted(g[0], None, g[1]) for g in grown]
 
     return fit_trees
@@ -151,10 +180,18 @@ def _own(
 
 
 def _mlp(
-    X: Floats, y: Labels, points: Sequence[Point], n_classes: int, state: int, _: Any, options: Any, __: int
+    X: Floats,
+    y: Labels,
+    points: Sequence[Point],
+    n_classes: int,
+    state: int,
+    _: Any,
+    options: Any,
+    __: int,
+    weight: Floats | None,
 ) -> list[Fitted | Exception]:
     begun = time.perf_counter()
-    trained = networks.fit_points(X, y, points, n_classes, state, mlp.Schedule(**options))
+    trained = networks.fit_points(X, y, points, n_classes, state, mlp.Schedule(**options), weight)
     seconds = (time.perf_counter() - begun) / max(1, len(points))
     out: list[Fitted | Exception] = []
     for network in trained:
@@ -186,7 +223,9 @@ def _trees(trees: type[boosted.BoostedTrees], options_of: Any) -> _Kind:
 
 _KINDS: Mapping[str, _Kind] = MappingProxyType(
     {
-        "linear": _Kind(_one_by_one(_linear), _keywords(linear.fit, ("sample_weight", "start")), linear.LinearModel),
+        "linear": _Kind(
+            _one_by_one(_linear), _keywords(linear.fit, ("sample_weight", "start", "copies")), linear.LinearModel
+        ),
         "lightgbm": _trees(boosted.LightGBMTrees, boosted.LightGBMOptions),
         "xgboost": _trees(boosted.XGBoostTrees, boosted.XGBoostOptions),
         "catboost": _trees(boosted.CatBoostTrees, boosted.CatBoostOptions),
@@ -344,6 +383,7 @@ def fit_all(
     state: int,
     starts: Sequence[Fitted | None] | None = None,
     threads: int = 1,
+    sample_weight: Floats | None = None,
 ) -> list[Fitted | Exception]:
     """Train a model on a training fold once per strategy.
 
@@ -363,6 +403,9 @@ def fit_all(
         Fits of the same strategies on other rows, to start from where that is safe.
     threads : int, default 1
         Fits of boosted trees that run at the same time; it changes no result.
+    sample_weight : float64 ndarray of shape (n,), optional
+        Positive: how many rows each row stands for; strategies are then resolved on sums of weights. Models of the
+        user's own take none.
 
     Returns
     -------
@@ -371,9 +414,11 @@ def fit_all(
     """
     model = get(model) if isinstance(model, str) else model
     if model.source is not None:
+        if sample_weight is not None:
+            raise InputError(f"a model that takes `sample_weight`, one of {', '.join(_KINDS)}", f"'{model.name}'")
         return _own(model.source, X, y, list(points), n_classes, state, model.options)
     given = [None] * len(points) if starts is None else list(starts)
-    return _KINDS[model.name].fit(X, y, list(points), n_classes, state, given, model.options, threads)
+    return _KINDS[model.name].fit(X, y, list(points), n_classes, state, given, model.options, threads, sample_weight)
 
 
 def backend(model: Model) -> str | None:
@@ -407,6 +452,13 @@ def fit(
     if isinstance(fitted, Exception):
         raise fitted
     return fitted
+
+
+def logits(model: TrainedModel, X: NDArray[Any]) -> Floats:
+    """Return the logits of a matrix, in chunks of rows: what a model copies of its rows stays small."""
+    if len(X) <= CHUNK:
+        return model.logits(X)
+    return np.concatenate([model.logits(X[start : start + CHUNK]) for start in range(0, len(X), CHUNK)])
 
 
 def restore(model: str | Model, facts: dict[str, Any], arrays: dict[str, Any], trusted: Sequence[str]) -> TrainedModel:

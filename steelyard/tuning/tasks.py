@@ -29,12 +29,15 @@ class Part:
         Rows to score.
     state : int
         Seed of the fit, the same for every candidate.
+    sample_weight : float64 ndarray of shape (n,) or None
+        How many rows each row to train on stands for.
     """
 
     X: Floats
     y: Ints
     score: Floats
     state: int
+    sample_weight: Floats | None = None
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,14 @@ def test_losses_cost_little_more() -> None:
     assert ratio <= 2.0, f"import steelyard.losses takes {ratio:.2f} × import numpy"
 
 
+def test_the_scikit_learn_front_loads_no_model_of_others() -> None:
+    # scikit-learn itself loads pandas and pyarrow where they are
+    heavy = ("torch", "tensorflow", "jax", "keras", "polars", "lightgbm", "xgboost", "catboost", "optuna")
+    code = f"import steelyard.sklearn, sys; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize(
     "code", ["import steelyard", "import steelyard.losses, steelyard.decisions, steelyard.strategies"]
 )

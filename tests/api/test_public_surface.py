@@ -83,6 +83,19 @@ def test_the_public_door() -> None:
         assert name in dir(sy)
 
 
+@pytest.mark.parametrize(
+    ("front", "name", "signature"),
+    [
+        ("sklearn", "ImbalancedClassifier", "strategy model metric positive random_state"),
+    ],
+)
+def test_fronts_are_reached_by_name(front: str, name: str, signature: str) -> None:
+    assert front in dir(sy)
+    thing = getattr(getattr(sy, front), name)
+    assert list(inspect.signature(thing).parameters) == signature.split()
+    assert ">>> " in (inspect.getdoc(thing) or "")
+
+
 def test_an_unknown_name() -> None:
     with pytest.raises(AttributeError, match="module 'steelyard' has no attribute 'nothing'"):
         sy.nothing  # noqa: B018

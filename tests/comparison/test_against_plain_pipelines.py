@@ -6,9 +6,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 import steelyard as sy
-from steelyard.comparison.folds import outer_splits, seed
+from steelyard.comparison.folds import outer_splits
 from steelyard.training.batches import shuffled
 from steelyard.training.mlp import Schedule, initial_weights
+from steelyard.tuning.seeds import seed
 from tests.training.test_mlp import plain_torch
 
 torch = pytest.importorskip("torch")

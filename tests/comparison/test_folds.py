@@ -4,9 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import TimeSeriesSplit
 
-from steelyard.comparison.folds import inner_splits, outer_splits, ratio_of_sizes, seed, tunable
+from steelyard.comparison.folds import inner_splits, outer_splits, ratio_of_sizes, tunable
 from steelyard.comparison.ties import Ties
 from steelyard.errors import InputError
+from steelyard.tuning.seeds import seed
 
 Y = np.repeat([0, 1, 2], [60, 20, 7])
 

@@ -121,7 +121,7 @@ def test_inner_folds_one_at_a_time_and_scores_in_chunks_change_nothing(mixed, mo
     asked = settings(dataset.target, ["none", "balanced"], ("linear", "lightgbm"), cv=2, repeats=1, decisions=decisions)
     usual = without_times(run(dataset, asked))
     monkeypatch.setattr(fold_scores, "_KEPT", 0)
-    monkeypatch.setattr(fold_scores, "CHUNK", 32)
+    monkeypatch.setattr("steelyard.training.models.CHUNK", 32)
     large = without_times(run(dataset, asked))
     assert large == usual
 
