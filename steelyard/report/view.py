@@ -56,7 +56,7 @@ def view(results: Results) -> dict[str, Any]:
         "version": results["steelyard_version"],
         "models": models,
         "findings": [finding for metric in (primary, second) for finding in findings(results, metric, models)],
-        "answer": answer(results, primary, models),
+        "answer": answer(results, primary, models, explored is not None and settings.get("costs") is None),
         "best": results["best"] if results["best"]["strategy"] is not None else None,
         "charts": [ranking(results, metric, models) for metric in (primary, second)],
         "costs": stated_costs(results),
@@ -88,9 +88,9 @@ def _contents(page: dict[str, Any]) -> list[tuple[str, str]]:
     """Return (anchor, name) of every section that the page has."""
     sections = [
         *((f"ranking-{k}", chart["metric"], True) for k, chart in enumerate(page["charts"], start=1)),
-        ("explore", "threshold and costs", page["explorer"]),
         ("floor", "floor", page["floor"]),
         ("labels", "labels", page["labels"]),
+        ("explore", "threshold and costs", page["explorer"]),
         ("costs", "stated costs", page["costs"]),
         ("curves", "curves", page["figures"]),
         ("classes", "each class", page["per_class"] or page["recalls"]),

@@ -95,8 +95,12 @@ def tally(rows: Rows) -> str:
     >>> tally([{"verdict": "baseline"}, {"verdict": "helps"}, {"verdict": "no detectable difference"}])
     '1 helps, 1 no detectable difference'
     """
-    count = Counter(r["verdict"] for r in rows)
-    words = {"helps": ("helps", "help"), "harms": ("harms", "harm")}
+    count = Counter("moved" if r.get("only_threshold") else r["verdict"] for r in rows)
+    words = {
+        "helps": ("helps", "help"),
+        "harms": ("harms", "harm"),
+        "moved": ("moves the threshold only", "move the threshold only"),
+    }
     said = [f"{count[v]} {one if count[v] == 1 else many}" for v, (one, many) in words.items() if count[v]]
     same = count["no detectable difference"]
     return ", ".join([*said, f"{same} no detectable difference"] if same else said)
@@ -128,12 +132,15 @@ def headline(default: Rows, tuned: Rows, metric: str, kind: str) -> list[str]:
     Parameters
     ----------
     default, tuned : sequences of summary rows
-        `tuned` is empty where the metric does not depend on a decision, or none was tuned.
+        `tuned` is empty where the metric does not depend on a decision, or none was tuned; `default` where the metric
+        is only read at tuned decisions.
     metric : str
     kind : {"label", "ranking", "probability"}
     """
     if kind != "label":
         return _compared(default, f"By {metric}")
+    if not default:
+        return _compared(tuned, f"By {metric}, once every strategy's decision is tuned")
     said = _compared(default, f"By {metric}, each strategy deciding in its own way")
     if not tuned:
         return said

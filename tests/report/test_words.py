@@ -46,3 +46,8 @@ def test_many_names_are_counted_and_the_strongest_named():
 def test_verdicts_are_counted():
     assert tally(rows(a="helps", b="helps", c="harms")) == "2 help, 1 harms"
     assert tally(rows()) == ""
+    moved = [{"verdict": "no detectable difference", "only_threshold": True}]
+    assert tally(moved) == "1 moves the threshold only"
+    assert tally([*moved, *moved, *rows(b="no detectable difference")]) == (
+        "2 move the threshold only, 1 no detectable difference"
+    )
