@@ -290,7 +290,7 @@ def _label_table(content: dict[str, Any]) -> Table:
 def _print_rest(content: dict[str, Any]) -> None:
     from steelyard.report.answer import answer
     from steelyard.report.content import metric_called, models_in
-    from steelyard.report.words import number
+    from steelyard.report.words import number, own_or_tuned
 
     for line in _explained(content):
         console.out.print(escape(line), soft_wrap=True)
@@ -298,7 +298,8 @@ def _print_rest(content: dict[str, Any]) -> None:
     if best["strategy"] is not None:
         metric = metric_called(best["metric"], content)
         said = answer(content, metric, models_in(content), explored=False)["sentence"]
-        decision = f" ({best['decision']})" if metric.kind == "label" or metric.floor is not None else ""
+        decides = metric.kind == "label" or metric.floor is not None
+        decision = f" ({own_or_tuned(best['decision'])} decision)" if decides else ""
         console.out.print(f"[bold]{escape(said)}[/]", soft_wrap=True)
         console.out.print(
             f"best by {escape(best['metric'])}: [bold]{escape(best['strategy'])}[/] with {escape(best['model'])}"
@@ -320,8 +321,8 @@ def _explained(content: dict[str, Any]) -> list[str]:
     metric, lines = content["settings"]["metric"], []
     if any(row["only_threshold"] for row in content["summary"]):
         lines.append(
-            "moves the threshold only: better than none at its own threshold, but not than none with a moved threshold, "
-            "which costs no training"
+            "moves the threshold only: better than none at its own threshold, but not than none with a moved "
+            "threshold, which costs no training"
         )
     for model in content["settings"]["models"]:
         found = [r for r in content["summary"] if (r["model"], r["metric"]) == (model, metric)]

@@ -35,7 +35,7 @@ def label_rows(results: Results) -> list[dict[str, str]]:
         none, chosen, own = found[BASELINE], found[best["strategy"]], part["best"]
         # of a mean over labels the chance is a mean too; each label has its own share
         chance = part["rows"] / rows if best["metric"] == "average_precision" else about["chance"]
-        how = f", {own['decision']}" if about["kind"] == "label" else ""
+        how = f", {words.own_or_tuned(own['decision'])} decision" if about["kind"] == "label" else ""
         return {
             "label": part["label"],
             "rows": f"{part['rows']:,}",

@@ -135,7 +135,8 @@ def _mark(row: Row, axis: Axis, ends: tuple[str, str, str]) -> dict[str, float] 
 
 def _of_set(one: Row) -> dict[str, Any]:
     best = one["best"]
-    who = "–" if best["strategy"] is None else f"{best['strategy']} ({best['model']}, {best['decision']} decision)"
+    how = f", {words.own_or_tuned(best['decision'])} decision" if _has_decisions(best["metric"]) else ""
+    who = "–" if best["strategy"] is None else f"{best['strategy']} ({best['model']}{how})"
     return {
         "set": one["set"],
         "link": f"sets/{one['set']}/report.html",
@@ -171,8 +172,8 @@ def _findings(study: Study, metric: str) -> list[str]:
     needed = _sets_needed(len(strategies))
     if strategies and len(study["sets"]) < needed:
         said.append(
-            f"{len(study['sets'])} data sets are too few for a verdict: below {needed}, the same outcome on every one of "
-            "them could be chance."
+            f"{len(study['sets'])} data sets are too few for a verdict: below {needed}, the same outcome on every one "
+            "of them could be chance."
         )
     return said
 
@@ -180,7 +181,7 @@ def _findings(study: Study, metric: str) -> list[str]:
 def _sets_needed(strategies: int) -> int:
     """Return on how many data sets one of several strategies must gain before a signed-rank test can say so at 5 %.
 
-    All n differences of one sign have the two-sided p-value 2 / 2ⁿ; Holm's adjustment multiplies the smallest of m by m.
+    With all n differences of one sign p = 2 / 2ⁿ, two-sided; Holm's adjustment multiplies the smallest of m by m.
 
     Examples
     --------
