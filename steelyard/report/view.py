@@ -19,7 +19,7 @@ from steelyard.report.labels import label_counts, label_rows
 from steelyard.report.matrices import confusions
 from steelyard.report.ranking import findings, ranking
 from steelyard.report.recipe import decision_for, recipe_for
-from steelyard.report.running import data_facts, how_it_ran
+from steelyard.report.running import data_facts, folds_in_words, how_it_ran
 from steelyard.report.snippets import snippets
 from steelyard.report.tables import all_metrics, recalls
 
@@ -71,6 +71,7 @@ def view(results: Results) -> dict[str, Any]:
         "table": all_metrics(results, models),
         "facts": data_facts(results),
         "ran": how_it_ran(results, models),
+        "folds": folds_in_words(settings),
         "classes": _classes(dataset),
         "few_classes": len(label_counts(dataset) or dataset["classes"]) <= _FEW_CLASSES,
         "notes": notes(results["warnings"]),
