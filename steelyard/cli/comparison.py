@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from pathlib import Path
 from statistics import median
@@ -198,6 +199,7 @@ def _progress() -> Progress:
 
 def _table(content: dict[str, Any], model: str) -> Table:
     """One row per strategy: the metric it ranks by, then how it decides, by itself and tuned."""
+    from steelyard.report.differences import verdict_of
     from steelyard.report.words import number
 
     settings = content["settings"]
@@ -222,7 +224,7 @@ def _table(content: dict[str, Any], model: str) -> Table:
         lower = "\n(lower is better)" if about["greater_is_better"] is False else ""
         chance = "" if about["chance"] is None else f"\n(chance {number(about['chance'])})"
         best = "\n(best threshold)" if floor is not None and metric == settings["metric"] else ""
-        table.add_column(escape(metric) + tuned + lower + chance + best, overflow="fold")
+        table.add_column(escape(_in_lines(metric)) + tuned + lower + chance + best, overflow="fold")
     if floor is not None:
         table.columns[-1].header = f"{table.columns[-1].header}\n(floor {floor['level']:g})"
     for name in settings["strategies"]:
@@ -240,10 +242,26 @@ def _table(content: dict[str, Any], model: str) -> Table:
                 continue
             color = _COLORS.get(row["verdict"], "dim")
             interval = f"{number(row['ci_low'])}–{number(row['ci_high'])}"
-            said = "a moved threshold" if row["only_threshold"] else row["verdict"]
-            cells.append(f"{number(row['mean'])} [dim]{interval}[/]\n[{color}]{said}[/]")
+            cells.append(f"{number(row['mean'])} [dim]{interval}[/]\n[{color}]{verdict_of(row)}[/]")
         table.add_row(escape(name), *cells, end_section=True)
     return table
+
+
+def _in_lines(name: str, width: int = 17) -> str:
+    """Break a long name of a metric after an underscore or an @, so that the table does not break it inside a word.
+
+    Examples
+    --------
+    >>> print(_in_lines("precision_hypothyroid"))
+    precision_
+    hypothyroid
+    """
+    lines = [""]
+    for part in re.findall(r"[^_@]*[_@]?", name):
+        if lines[-1] and len(lines[-1] + part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def _label_table(content: dict[str, Any]) -> Table:
@@ -270,41 +288,50 @@ def _label_table(content: dict[str, Any]) -> Table:
 
 
 def _print_rest(content: dict[str, Any]) -> None:
-    from steelyard.report.words import number
+    from steelyard.report.answer import answer
+    from steelyard.report.content import metric_called, models_in
+    from steelyard.report.words import number, own_or_tuned
 
     for line in _explained(content):
         console.out.print(escape(line), soft_wrap=True)
     best = content["best"]
     if best["strategy"] is not None:
+        metric = metric_called(best["metric"], content)
+        said = answer(content, metric, models_in(content), explored=False)["sentence"]
+        decides = metric.kind == "label" or metric.floor is not None
+        decision = f" ({own_or_tuned(best['decision'])} decision)" if decides else ""
+        console.out.print(f"[bold]{escape(said)}[/]", soft_wrap=True)
         console.out.print(
-            f"best by {escape(best['metric'])}: [bold]{escape(best['strategy'])}[/] with {best['model']} "
-            f"({best['decision']}), expect {number(best['estimate'])} "
-            f"({number(best['ci_low'])} to {number(best['ci_high'])}) on new rows"
+            f"best by {escape(best['metric'])}: [bold]{escape(best['strategy'])}[/] with {escape(best['model'])}"
+            f"{decision}, expect {number(best['estimate'])} "
+            f"({number(best['ci_low'])} to {number(best['ci_high'])}) on new rows",
+            soft_wrap=True,
         )
     for warning in content["warnings"]:
-        console.out.print(f"[yellow]note[/] {escape(warning)}")
+        console.out.print(f"[yellow]note[/] {escape(warning)}", soft_wrap=True)
     for skip in content["skipped"]:
         who = f"{skip['strategy']} ({skip['model']})"
-        console.out.print(f"[yellow]skipped[/] {escape(who)}: {escape(skip['reason'])}")
+        console.out.print(f"[yellow]skipped[/] {escape(who)}: {escape(skip['reason'])}", soft_wrap=True)
 
 
 def _explained(content: dict[str, Any]) -> list[str]:
-    """Say what a moved threshold in the table means, and how small a difference these data could show."""
+    """Say what "moves the threshold only" in the table means, and how small a difference these data could show."""
     from steelyard.report.words import number
 
     metric, lines = content["settings"]["metric"], []
     if any(row["only_threshold"] for row in content["summary"]):
         lines.append(
-            "a moved threshold: better than none at its threshold, but not than none with a moved threshold, "
-            "which costs no training"
+            "moves the threshold only: better than none at its own threshold, but not than none with a moved "
+            "threshold, which costs no training"
         )
     for model in content["settings"]["models"]:
         found = [r for r in content["summary"] if (r["model"], r["metric"]) == (model, metric)]
         smallest = [r["detectable"] for r in found if r["decision"] == "default" and r["detectable"] is not None]
         if smallest:
+            half, every = number(median(smallest)), number(max(smallest))
             lines.append(
                 f"smallest difference in {metric} that {model} would show here, 4 times of 5: "
-                f"{number(median(smallest))} for half of the strategies, {number(max(smallest))} for all"
+                + (every if half == every else f"{half} for half of the strategies, {every} for all")
             )
     return lines
 

@@ -172,15 +172,17 @@ def _show(rule: Any) -> None:
 
 
 def _cell(interval: Any) -> str:
+    from steelyard.report.words import number
+
     if interval.mean != interval.mean:
         return "–"
-    return f"{interval.mean:.3f}  {interval.low:.3f}–{interval.high:.3f}"
+    return f"{number(interval.mean)}\n[dim]{number(interval.low)}–{number(interval.high)}[/]"
 
 
 def _table(rule: Any) -> Table:
     level = 0.9 if rule.confidence is None else rule.confidence
     where = "rows labelled by rules fitted on other rows" if rule.cross_fitted else "the rows the rule was fitted on"
-    table = Table(title=f"{sum(rule.counts):,} {where}; {level:.0%} intervals", title_justify="left")
+    table = Table(title=f"{sum(rule.counts):,} {where}; {100 * level:.0f} % intervals", title_justify="left")
     table.add_column("")
     table.add_column("arg max", justify="right", no_wrap=True)
     table.add_column("rule", justify="right", no_wrap=True)
@@ -189,15 +191,18 @@ def _table(rule: Any) -> Table:
         if one.label is not None and len(rule.classes) > _MOST_CLASSES:
             continue
         name = one.name if one.label is None else f"{one.name} of {rule.classes[one.label]}"
-        table.add_row(Text(name), _cell(one.before), _cell(one.after), _signed(one.gain), end_section=one.label is None)
+        table.add_row(Text(name), _cell(one.before), _cell(one.after), _signed(one.gain), end_section=True)
     return table
 
 
 def _signed(interval: Any) -> str:
+    from steelyard.report.words import difference
+
     if interval.mean != interval.mean:
         return "–"
-    around = "" if interval.low != interval.low else f"  {interval.low:+.3f} to {interval.high:+.3f}"
-    return f"{interval.mean:+.3f}{around}"
+    known = interval.low == interval.low
+    around = f"\n[dim]{difference(interval.low)} to {difference(interval.high)}[/]" if known else ""
+    return f"{difference(interval.mean)}{around}"
 
 
 def _confusion(rule: Any) -> Table:

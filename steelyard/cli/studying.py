@@ -113,15 +113,16 @@ def _progress() -> Progress:
 
 def _table(content: dict[str, Any], test: dict[str, Any]) -> Table:
     """One row per strategy, best mean rank first."""
-    from steelyard.report.words import difference, number, p_value
+    from steelyard.report.words import difference, number, own_or_tuned, p_value
 
     rows = [r for r in content["summary"] if all(r[k] == test[k] for k in ("model", "decision", "metric"))]
     rows.sort(key=lambda r: (r["mean_rank"] is None, r["mean_rank"] or 0.0))
+    several = len({t["decision"] for t in content["tests"] if t["metric"] == test["metric"]}) > 1
+    how = f", {own_or_tuned(test['decision'])} decision" if several else ""
     cd = "" if test["critical_difference"] is None else f", ranks differ beyond {test['critical_difference']:.2f}"
     table = Table(
         Column("strategy", no_wrap=True, min_width=max(len(r["strategy"]) for r in rows)),
-        title=f"{escape(test['metric'])}, {escape(test['model'])}, {test['decision']} decision: "
-        f"{test['n_sets']} data sets{cd}",
+        title=f"{escape(test['metric'])}, {escape(test['model'])}{how}: {test['n_sets']} data sets{cd}",
     )
     for heading in ("mean rank", "mean", "against none, 95 %", "p"):
         table.add_column(heading, justify="right")

@@ -139,7 +139,7 @@ def _table(content: dict[str, Any]) -> Table:
     table.add_column("precision" if level and level["quantity"] == "recall" else escape(settings["metric"]))
     if level:
         table.add_column(f"{level['quantity']}, all folds")
-    table.add_column(f"difference\n{confidence:.0%} interval")
+    table.add_column(f"difference\n{100 * confidence:.0f} % interval")
     table.add_column("seconds", justify="right")
     table.add_column("fits", justify="right")
     table.add_column("verdict")

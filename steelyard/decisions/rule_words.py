@@ -91,7 +91,8 @@ def in_words(rule: Rule) -> list[str]:
     where = "on rows it was not fitted on" if rule.cross_fitted else "on the very rows it was fitted on"
     before = "thresholds of 0.5" if isinstance(rule.decision, LabelThresholds) else "the plain arg max"
     lines.append(
-        f"{rule.metric}: {rule.estimate} {where}; {before}: {rule.baseline}. Gain {rule.gain}; {level:.0%} intervals."
+        f"{rule.metric}: {rule.estimate} {where}; {before}: {rule.baseline}. Gain {rule.gain}; "
+        f"{100 * level:.0f} % intervals."
     )
     lines.extend(str(promise) for promise in rule.promises)
     if rule.trusted:

@@ -13,7 +13,7 @@ from steelyard.report.differences import Differences
 __all__ = ["answer"]
 
 
-def answer(results: Results, metric: Metric, models: Sequence[str]) -> dict[str, Any]:
+def answer(results: Results, metric: Metric, models: Sequence[str], explored: bool = True) -> dict[str, Any]:
     """Return the sentence and the numbers.
 
     Parameters
@@ -23,6 +23,8 @@ def answer(results: Results, metric: Metric, models: Sequence[str]) -> dict[str,
     metric : Metric
         What strategies are ranked by.
     models : sequence of str
+    explored : bool, default True
+        Whether the threshold and cost explorer stands below.
     """
     best = results["best"]
     if best["strategy"] is None:
@@ -30,6 +32,8 @@ def answer(results: Results, metric: Metric, models: Sequence[str]) -> dict[str,
     row, base = best_row(results), best_row(results, BASELINE)
     differences = Differences(results)
     sentence, more, tone = _verdict(row, results["summary"], metric, models)
+    if explored and tone == "same" and not row.get("only_threshold"):
+        more += " Choose the threshold for your own costs below."
     own = None if row["strategy"] == BASELINE else differences.interval(row)
     numbers = [
         {
@@ -86,13 +90,12 @@ def _verdict(row: Row, rows: Sequence[Row], metric: Metric, models: Sequence[str
             "Plain training with a moved threshold does as well, as far as these rows can tell, and costs no training.",
             "same",
         )
-    threshold = "Choose the threshold for your own costs below."
     if any(r["verdict"] == "helps" for r in ranked):
         # another strategy beats plain training of its own model, and yet is not the best
         plain = "plain training" if row["strategy"] == BASELINE else who
         return (
             f"The best is {plain}.",
-            f"Others beat plain training of their own model, and do not reach its mean. {threshold}",
+            "Others beat plain training of their own model, and do not reach its mean.",
             "same",
         )
     best = (
@@ -101,4 +104,4 @@ def _verdict(row: Row, rows: Sequence[Row], metric: Metric, models: Sequence[str
         else f"{who} has the best mean, but these rows cannot tell it from plain training: take what is simpler."
     )
     tuned = ", once decisions are tuned" if row["decision"] == "tuned" else ""
-    return f"By {metric.name}{tuned}, no strategy detectably beats plain training.", f"{best} {threshold}", "same"
+    return f"By {metric.name}{tuned}, no strategy detectably beats plain training.", best, "same"

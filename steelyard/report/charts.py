@@ -57,7 +57,8 @@ def axis_for(values: Iterable[float | None]) -> Axis:
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     last = max(last, first + 1)
     axis = Axis(first * step, last * step, ())
-    ticks = tuple((axis.position(i * step), f"{i * step:.{decimals(step)}f}") for i in range(first, last + 1))
+    labels = [f"{i * step:.{decimals(step)}f}".replace("-", "−") for i in range(first, last + 1)]
+    ticks = tuple((axis.position(i * step), label) for i, label in zip(range(first, last + 1), labels, strict=True))
     return Axis(axis.low, axis.high, ticks)
 
 

@@ -49,7 +49,7 @@ def _table(entry: Mapping[str, Any], results: Results, repeats: int) -> dict[str
         _row(str(dataset["classes"][k]), dataset["counts"][k], entry["found"][k], entry["labelled"][k], repeats)
         for k in order
     ]
-    return {"strategy": entry["strategy"], "decision": entry["decision"], "rows": rows}
+    return {"strategy": entry["strategy"], "decision": words.own_or_tuned(entry["decision"]), "rows": rows}
 
 
 def _row(label: str, count: int, found: int, labelled: int, repeats: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from steelyard.report import words
 from steelyard.report.content import BASELINE, Results
+from steelyard.report.differences import verdict_of
 
 __all__ = ["label_counts", "label_rows"]
 
@@ -31,7 +32,7 @@ def label_rows(results: Results) -> list[dict[str, str]]:
             if (r["model"], r["metric"], r["decision"]) == (best["model"], best["metric"], decision)
         }
         none, chosen, own = found[BASELINE], found[best["strategy"]], part["best"]
-        how = f", {own['decision']}" if about["kind"] == "label" else ""
+        how = f", {words.own_or_tuned(own['decision'])} decision" if about["kind"] == "label" else ""
         return {
             "label": part["label"],
             "rows": f"{part['rows']:,}",
@@ -39,7 +40,7 @@ def label_rows(results: Results) -> list[dict[str, str]]:
             "none": words.number(none["mean"]),
             "best": words.number(chosen["mean"]),
             "interval": f"{words.number(chosen['ci_low'])}–{words.number(chosen['ci_high'])}",
-            "verdict": chosen["verdict"],
+            "verdict": verdict_of(chosen),
             "tone": {"helps": "helps", "harms": "harms", "baseline": "base"}.get(chosen["verdict"], "same"),
             "own": "–" if own["strategy"] is None else f"{own['strategy']} ({own['model']}{how})",
         }

@@ -7,8 +7,9 @@ from typing import Any
 
 __all__ = ["fenced", "text"]
 
-# what CommonMark, and tables in it, could read as markup; an underscore inside a word is none
-_MARKUP = re.compile(r"[\\`*\[\]<>|~&$!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+# what CommonMark, and tables in it, could read as markup; an underscore inside a word is none, and a > only quotes at
+# the start of a line
+_MARKUP = re.compile(r"[\\`*\[\]<|~&$!]|^>|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 # not every reader knows a backslash before these
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
@@ -24,7 +25,7 @@ def text(value: Any) -> str:
     Examples
     --------
     >>> print(text("a|b <b>*x*</b> class_1 _y_"))
-    a\|b &lt;b&gt;\*x\*&lt;/b&gt; class_1 \_y\_
+    a\|b &lt;b>\*x\*&lt;/b> class_1 \_y\_
     """
     if isinstance(value, _Fenced):
         return value

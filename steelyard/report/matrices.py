@@ -70,7 +70,7 @@ def confusions(results: Results, models: Sequence[str]) -> dict[str, Any] | None
 
 
 def _matrix(entry: Mapping[str, Any], results: Results, repeats: int) -> dict[str, Any]:
-    about = {"strategy": entry["strategy"], "decision": entry["decision"]}
+    about = {"strategy": entry["strategy"], "decision": words.own_or_tuned(entry["decision"])}
     if "worst" in entry:
         return about | {
             "worst": [

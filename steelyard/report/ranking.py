@@ -31,21 +31,40 @@ def ranking(results: Results, metric: Metric, models: Sequence[str]) -> dict[str
     dict
         Strategies stand from best to worst; default and tuned decision side by side.
     """
-    decisions = [d for d in ("default", "tuned") if any(rows_of(results, m, metric.name, d) for m in models)]
+    decisions = [d for d in _decisions(results, metric) if any(rows_of(results, m, metric.name, d) for m in models)]
     columns = {m: [rows_of(results, m, metric.name, d) for d in decisions] for m in models}
     axis = axis_for([end for parts in columns.values() for rows in parts for end in all_ends(rows)])
     groups = [_group(results, metric, model, columns[model], axis) for model in models]
     own = "each strategy's own decision" if metric.kind == "label" else ""
     return {
         "metric": metric.name,
-        "explanation": metric.explanation,
+        "explanation": metric.explanation + _kept(results, metric),
         "chance": None if metric.chance is None else words.number(metric.chance),
         "direction": "higher is better" if metric.greater_is_better else "lower is better",
-        "headings": [own, "decision tuned inside the training folds"][: len(decisions)],
+        "headings": [own if d == "default" else "decision tuned inside the training folds" for d in decisions],
         "ticks": axis.ticks,
         "groups": groups,
         "overview": len(groups) > 1,
     }
+
+
+def _decisions(results: Results, metric: Metric) -> tuple[str, ...]:
+    """Return the decisions that a metric is shown at.
+
+    What is raised under a floor is read where the floor is kept: a strategy's own decision knows of none.
+    """
+    return ("tuned",) if _floored(results, metric) else ("default", "tuned")
+
+
+def _floored(results: Results, metric: Metric) -> bool:
+    return results.get("floor") is not None and metric.name == results["settings"]["decision_metric"]
+
+
+def _kept(results: Results, metric: Metric) -> str:
+    if not _floored(results, metric):
+        return ""
+    about = results["floor"]
+    return f" Decisions are tuned to keep {about['quantity']}_{about['class']} at {about['level']:g} or above."
 
 
 def _group(results: Results, metric: Metric, model: str, columns: Sequence[list[Row]], axis: Axis) -> dict[str, Any]:
@@ -101,7 +120,8 @@ def findings(results: Results, metric: Metric, models: Sequence[str]) -> list[di
     """Return what the verdicts on one metric amount to; a sentence that holds for several models stands once."""
     said = []
     for model in models:
-        default, tuned = (rows_of(results, model, metric.name, d) for d in ("default", "tuned"))
+        shown = _decisions(results, metric)
+        default, tuned = (rows_of(results, model, metric.name, d) if d in shown else [] for d in ("default", "tuned"))
         said.append(words.headline(default, tuned, metric.name, metric.kind))
     grouped: dict[str, list[str]] = {}
     for sentences in zip_longest(*said):
@@ -110,7 +130,7 @@ def findings(results: Results, metric: Metric, models: Sequence[str]) -> list[di
                 grouped.setdefault(sentence, []).append(model)
     return [
         {
-            "models": "" if len(models) == 1 else "every model" if len(who) == len(models) else words.joined(who),
+            "models": "" if len(models) == 1 else "Every model" if len(who) == len(models) else words.joined(who),
             "sentence": sentence,
         }
         for sentence, who in grouped.items()

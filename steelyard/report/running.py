@@ -9,7 +9,7 @@ from steelyard.report import words
 from steelyard.report.content import Results
 from steelyard.report.labels import label_counts
 
-__all__ = ["data_facts", "how_it_ran"]
+__all__ = ["data_facts", "folds_in_words", "how_it_ran"]
 
 
 def data_facts(results: Results) -> list[tuple[str, str]]:
@@ -30,6 +30,39 @@ def data_facts(results: Results) -> list[tuple[str, str]]:
     elif settings["positive"] is not None:
         facts.insert(3, ("positive class", str(settings["positive"])))
     return facts
+
+
+def folds_in_words(settings: Mapping[str, Any]) -> str:
+    """Say how the rows were cut into folds.
+
+    Examples
+    --------
+    >>> folds_in_words({"time": "date"}).split(":")[0]
+    'The folds follow date'
+    >>> folds_in_words({"groups": "patient"})[:80]
+    'The rows are cut into folds with the classes in about equal shares and all rows '
+    """
+    if settings.get("time"):
+        said = (
+            f"The folds follow {_column(settings['time'])}: each is tested by models trained on all rows before it, "
+            "and the earliest rows are only trained on."
+        )
+    else:
+        together = ""
+        if settings.get("groups"):
+            together = f" and all rows of the same {_column(settings['groups'])} on one side of every split"
+        shares = "about equal shares" if together else "equal shares"
+        said = (
+            f"The rows are cut into folds with the classes in {shares}{together}; each fold is tested once by models "
+            "trained on the others."
+        )
+    if settings.get("dedupe"):
+        said += " Rows with exactly the same features stay on one side of every split."
+    return said
+
+
+def _column(name: Any) -> str:
+    return name if isinstance(name, str) else "group or moment"
 
 
 def how_it_ran(results: Results, models: Sequence[str]) -> list[tuple[str, str]]:

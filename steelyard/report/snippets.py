@@ -15,6 +15,7 @@ from steelyard.report.recipe import Recipe, weights_of
 __all__ = ["Snippet", "snippets"]
 
 _WIDTH = 88  # of a line of numbers
+_TREES = 100
 _SAMPLERS = {
     "random_over": ("imblearn.over_sampling", "RandomOverSampler"),
     "random_under": ("imblearn.under_sampling", "RandomUnderSampler"),
@@ -78,23 +79,24 @@ def listed(name: str, values: Sequence[Any], shape: str = "[{}]") -> str:
     return f"{name} = " + shape.format("\n" + "\n".join([*lines, line]) + "\n")
 
 
-def _start(recipe: Recipe) -> list[str]:
-    """Return how labels become numbers, and rows are drawn anew."""
+def _start(recipe: Recipe, *imports: str) -> list[str]:
+    """Return all imports, how labels become numbers, and how rows are drawn anew."""
+    sampler = _SAMPLERS.get(recipe.resampled or "")
     lines = [
         "# you have: X, numbers (rows, features), and y, labels, to train on; X_new, rows to label",
         "import numpy as np",
+        *imports,
+        *([] if sampler is None else ["from {} import {}".format(*sampler)]),
         "",
         listed("classes", recipe.classes) + "  # the order of all numbers below",
         "index = {label: k for k, label in enumerate(classes)}",
         "targets = np.array([index[label] for label in y])",
     ]
-    if recipe.resampled:
-        module, name = _SAMPLERS[recipe.resampled]
+    if sampler is not None:
         lines += [
-            f"from {module} import {name}",
             "",
             "# only the rows to train on: resampling before test rows are split off makes scores that mean nothing",
-            f"X, targets = {name}(random_state=0).fit_resample(X, targets)",
+            f"X, targets = {sampler[1]}(random_state=0).fit_resample(X, targets)",
         ]
     return lines
 
@@ -167,15 +169,14 @@ def _sklearn(recipe: Recipe) -> Snippet:
         )
     weighted = "" if recipe.plain or recipe.resampled else "class_weight=dict(enumerate(class_weight)), "
     body = [
-        "from sklearn.linear_model import LogisticRegression",
-        "",
         *(_weights(recipe) if weighted else []),
         f"model = LogisticRegression({weighted}max_iter=1000)  # or any other classifier",
         "model.fit(X, targets)",
         "p = raw = model.predict_proba(X_new)",
         *_own_posterior(recipe),
     ]
-    return Snippet("scikit-learn", "scikit-learn" + _more(recipe), _code(_start(recipe), body, _decide(recipe, "raw")))
+    start = _start(recipe, "from sklearn.linear_model import LogisticRegression")
+    return Snippet("scikit-learn", "scikit-learn" + _more(recipe), _code(start, body, _decide(recipe, "raw")))
 
 
 def _more(recipe: Recipe) -> str:
@@ -240,7 +241,7 @@ def _torch(recipe: Recipe) -> Snippet:
     apply = ["with torch.no_grad():", "    logits = model(torch.as_tensor(X_new, dtype=torch.float32))", *after]
     needs = "torch" + ("" if _plainly(recipe) else " steelyard") + _more(recipe)
     return Snippet(
-        "PyTorch", needs, _code(_start(recipe), [*imports, "", *loss], train, apply, _decide(recipe, own)), _scaled()
+        "PyTorch", needs, _code(_start(recipe, *imports), loss, train, apply, _decide(recipe, own)), _scaled()
     )
 
 
@@ -290,52 +291,70 @@ def _keras(recipe: Recipe) -> Snippet:
         after = [raw, f"p = {final}.posterior(raw)  # corrected for what the loss did"]
         imports = ["import keras", "import steelyard as sy"]
     needs = "keras" + ("" if _plainly(recipe) else " steelyard") + _more(recipe)
-    parts = (_start(recipe), [*imports, "", *loss], [*model, *train], after, _decide(recipe, "raw"))
+    parts = (_start(recipe, *imports), loss, [*model, *train], after, _decide(recipe, "raw"))
     return Snippet("Keras", needs, _code(*parts), _scaled())
 
 
 def _lightgbm(recipe: Recipe) -> Snippet:
     if _plainly(recipe):
         return _boosted(recipe, "LightGBM", "lightgbm", "LGBMClassifier(verbose=-1)")
-    if recipe.point.later is not None:
-        return Snippet(
-            "LightGBM", "", "", "trees that stand cannot be weighted anew, so a booster cannot defer its weights."
-        )
-    c = recipe.n_classes
-    point = recipe.point.without_cosine()
-    more = "" if c == 2 else f', "num_class": {c}'
-    body = [
-        "import lightgbm",
-        "import steelyard as sy",
-        "",
-        *_loss(recipe, "loss", point.loss),
-        f"objective = sy.boosting.lightgbm(loss, n_classes={c})",
-        f"counts = np.bincount(targets, minlength={c})",
-        "rows = lightgbm.Dataset(X, targets, init_score=objective.start(counts, len(targets)))",
-        f'booster = lightgbm.train({{"objective": objective, "verbose": -1{more}}}, rows)',
-        "scores = booster.predict(X_new, raw_score=True) + objective.initial_score(counts)",
-        "raw = objective.logits(scores)",
-        "p = objective.posterior(scores)  # corrected for what the loss did",
-    ]
-    return Snippet(
-        "LightGBM", "lightgbm scipy steelyard" + _more(recipe), _code(_start(recipe), body, _decide(recipe, "raw"))
+    more = "" if recipe.n_classes == 2 else f', "num_class": {recipe.n_classes}'
+    return _on_objective(
+        recipe,
+        "LightGBM",
+        "lightgbm",
+        "lightgbm scipy steelyard",
+        [
+            "rows = lightgbm.Dataset(X, targets, init_score=objective.start(counts, len(targets)))",
+            f'booster = lightgbm.train({{"objective": objective, "verbose": -1{more}}}, rows, {_TREES})',
+            "scores = booster.predict(X_new, raw_score=True) + objective.initial_score(counts)",
+        ],
     )
 
 
 def _xgboost(recipe: Recipe) -> Snippet:
     if _plainly(recipe):
         return _boosted(recipe, "XGBoost", "xgboost", "XGBClassifier()")
-    return Snippet(
-        "XGBoost", "", "", "its own losses take weights, and this strategy is no weighting. LightGBM takes any loss."
+    more = "" if recipe.n_classes == 2 else f', "num_class": {recipe.n_classes}'
+    return _on_objective(
+        recipe,
+        "XGBoost",
+        "xgboost",
+        "xgboost steelyard",
+        [
+            "rows = xgboost.DMatrix(X, targets, base_margin=objective.start(counts, len(targets)))",
+            f'booster = xgboost.train({{"base_score": 0{more}}}, rows, {_TREES}, obj=objective)',
+            "new = xgboost.DMatrix(X_new, base_margin=objective.start(counts, len(X_new)))",
+            "scores = booster.predict(new, output_margin=True)",
+        ],
     )
+
+
+def _on_objective(recipe: Recipe, name: str, module: str, needs: str, train: Sequence[str]) -> Snippet:
+    """Return code for a booster on a loss of ours. `train`: from `objective` and `counts` to raw `scores`."""
+    point = recipe.point.without_cosine()
+    loss = _loss(recipe, "loss", point.loss)
+    deferred = ""
+    if point.later is not None:
+        loss += _loss(recipe, "later", point.later)
+        deferred = f", later=later, after={round(point.defer * _TREES)}"
+    c = recipe.n_classes
+    body = [
+        *loss,
+        f"objective = sy.boosting.{module}(loss, n_classes={c}{deferred})",
+        f"counts = np.bincount(targets, minlength={c})",
+        *train,
+        "raw = objective.logits(scores)",
+        "p = objective.posterior(scores)  # corrected for what the loss did",
+    ]
+    start = _start(recipe, f"import {module}", "import steelyard as sy")
+    return Snippet(name, needs + _more(recipe), _code(start, body, _decide(recipe, "raw")))
 
 
 def _boosted(recipe: Recipe, name: str, module: str, model: str) -> Snippet:
     weighted = not recipe.plain and not recipe.resampled
     extra = ", sample_weight=np.array(class_weight)[targets]" if weighted else ""
     body = [
-        f"import {module}",
-        "",
         *(_weights(recipe) if weighted else []),
         f"model = {module}.{model}",
         f"model.fit(X, targets{extra})",
@@ -343,4 +362,4 @@ def _boosted(recipe: Recipe, name: str, module: str, model: str) -> Snippet:
         *_own_posterior(recipe),
     ]
     needs = f"{module} scikit-learn{_more(recipe)}"
-    return Snippet(name, needs, _code(_start(recipe), body, _decide(recipe, "raw")))
+    return Snippet(name, needs, _code(_start(recipe, f"import {module}"), body, _decide(recipe, "raw")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -134,7 +135,8 @@ def _mark(row: Row, axis: Axis, ends: tuple[str, str, str]) -> dict[str, float] 
 
 def _of_set(one: Row) -> dict[str, Any]:
     best = one["best"]
-    who = "–" if best["strategy"] is None else f"{best['strategy']} ({best['model']}, {best['decision']} decision)"
+    how = f", {words.own_or_tuned(best['decision'])} decision" if _has_decisions(best["metric"]) else ""
+    who = "–" if best["strategy"] is None else f"{best['strategy']} ({best['model']}{how})"
     return {
         "set": one["set"],
         "link": f"sets/{one['set']}/report.html",
@@ -166,7 +168,27 @@ def _findings(study: Study, metric: str) -> list[str]:
                 found.append(f"{words.joined(names)} {verb}{'s' if len(names) == 1 else ''}")
         text = "; ".join(found) if found else "no strategy differs detectably from plain training"
         said.append(f"{where}: {text}, over {test['n_sets']} data sets.")
+    strategies = {r["strategy"] for r in study["summary"] if r["verdict"] != "baseline"}
+    needed = _sets_needed(len(strategies))
+    if strategies and len(study["sets"]) < needed:
+        said.append(
+            f"{len(study['sets'])} data sets are too few for a verdict: below {needed}, the same outcome on every one "
+            "of them could be chance."
+        )
     return said
+
+
+def _sets_needed(strategies: int) -> int:
+    """Return on how many data sets one of several strategies must gain before a signed-rank test can say so at 5 %.
+
+    With all n differences of one sign p = 2 / 2ⁿ, two-sided; Holm's adjustment multiplies the smallest of m by m.
+
+    Examples
+    --------
+    >>> _sets_needed(1), _sets_needed(16)
+    (6, 10)
+    """
+    return math.ceil(math.log2(2 * max(strategies, 1) / 0.05))
 
 
 def as_markdown(study: Study) -> str:

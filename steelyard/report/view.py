@@ -19,7 +19,7 @@ from steelyard.report.labels import label_counts, label_rows
 from steelyard.report.matrices import confusions
 from steelyard.report.ranking import findings, ranking
 from steelyard.report.recipe import decision_for, recipe_for
-from steelyard.report.running import data_facts, how_it_ran
+from steelyard.report.running import data_facts, folds_in_words, how_it_ran
 from steelyard.report.snippets import snippets
 from steelyard.report.tables import all_metrics, recalls
 
@@ -56,7 +56,7 @@ def view(results: Results) -> dict[str, Any]:
         "version": results["steelyard_version"],
         "models": models,
         "findings": [finding for metric in (primary, second) for finding in findings(results, metric, models)],
-        "answer": answer(results, primary, models),
+        "answer": answer(results, primary, models, explored is not None and settings.get("costs") is None),
         "best": results["best"] if results["best"]["strategy"] is not None else None,
         "charts": [ranking(results, metric, models) for metric in (primary, second)],
         "costs": stated_costs(results),
@@ -71,6 +71,7 @@ def view(results: Results) -> dict[str, Any]:
         "table": all_metrics(results, models),
         "facts": data_facts(results),
         "ran": how_it_ran(results, models),
+        "folds": folds_in_words(settings),
         "classes": _classes(dataset),
         "few_classes": len(label_counts(dataset) or dataset["classes"]) <= _FEW_CLASSES,
         "notes": notes(results["warnings"]),
@@ -88,9 +89,9 @@ def _contents(page: dict[str, Any]) -> list[tuple[str, str]]:
     """Return (anchor, name) of every section that the page has."""
     sections = [
         *((f"ranking-{k}", chart["metric"], True) for k, chart in enumerate(page["charts"], start=1)),
-        ("explore", "threshold and costs", page["explorer"]),
         ("floor", "floor", page["floor"]),
         ("labels", "labels", page["labels"]),
+        ("explore", "threshold and costs", page["explorer"]),
         ("costs", "stated costs", page["costs"]),
         ("curves", "curves", page["figures"]),
         ("classes", "each class", page["per_class"] or page["recalls"]),

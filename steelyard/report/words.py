@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["difference", "headline", "joined", "number", "p_value", "tally"]
+__all__ = ["difference", "headline", "joined", "number", "own_or_tuned", "p_value", "tally"]
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -58,6 +58,17 @@ def p_value(value: float | None) -> str:
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
+def own_or_tuned(decision: str) -> str:
+    """Name a decision of results.json as people are told of it.
+
+    Examples
+    --------
+    >>> own_or_tuned("default"), own_or_tuned("tuned")
+    ('own', 'tuned')
+    """
+    return "own" if decision == "default" else decision
+
+
 def joined(names: Sequence[str]) -> str:
     """Join names as a sentence does.
 
@@ -73,8 +84,11 @@ def joined(names: Sequence[str]) -> str:
 
 def _with(rows: Rows, verdict: str) -> list[str]:
     """Return the strategies of a verdict, the largest difference first."""
-    chosen = [r for r in rows if r["verdict"] == verdict]
-    return [r["strategy"] for r in sorted(chosen, key=lambda r: -abs(r.get("difference") or 0.0))]
+    return _largest_first([r for r in rows if r["verdict"] == verdict])
+
+
+def _largest_first(rows: Rows) -> list[str]:
+    return [r["strategy"] for r in sorted(rows, key=lambda r: -abs(r.get("difference") or 0.0))]
 
 
 def _who(names: Sequence[str], tested: int, verb: str) -> str:
@@ -95,8 +109,12 @@ def tally(rows: Rows) -> str:
     >>> tally([{"verdict": "baseline"}, {"verdict": "helps"}, {"verdict": "no detectable difference"}])
     '1 helps, 1 no detectable difference'
     """
-    count = Counter(r["verdict"] for r in rows)
-    words = {"helps": ("helps", "help"), "harms": ("harms", "harm")}
+    count = Counter("moved" if r.get("only_threshold") else r["verdict"] for r in rows)
+    words = {
+        "helps": ("helps", "help"),
+        "harms": ("harms", "harm"),
+        "moved": ("moves the threshold only", "move the threshold only"),
+    }
     said = [f"{count[v]} {one if count[v] == 1 else many}" for v, (one, many) in words.items() if count[v]]
     same = count["no detectable difference"]
     return ", ".join([*said, f"{same} no detectable difference"] if same else said)
@@ -106,14 +124,14 @@ def _compared(rows: Rows, where: str) -> list[str]:
     """Say who helps and who harms, or that nothing was detected."""
     helps, harms = _with(rows, "helps"), _with(rows, "harms")
     tested = sum(r["verdict"] != "baseline" for r in rows)
-    moved = [r["strategy"] for r in rows if r.get("only_threshold")]
+    moved = _largest_first([r for r in rows if r.get("only_threshold")])
     said = []
     if helps:
         said.append(f"{where}, {_who(helps, tested, 'help')}.")
     if moved:
         said.append(
-            f"{where}, {_who(moved, tested, 'gain')} over plain training at its own threshold, and not over plain "
-            "training with a moved threshold, which costs no training."
+            f"{where}, {_who(moved, tested, 'gain')}{',' if len(moved) > _MOST_NAMES else ''} over plain training at "
+            "its own threshold, and not over plain training with a moved threshold, which costs no training."
         )
     if harms:
         said.append(f"{where}, {_who(harms, tested, 'harm')}.")
@@ -128,12 +146,15 @@ def headline(default: Rows, tuned: Rows, metric: str, kind: str) -> list[str]:
     Parameters
     ----------
     default, tuned : sequences of summary rows
-        `tuned` is empty where the metric does not depend on a decision, or none was tuned.
+        `tuned` is empty where the metric does not depend on a decision, or none was tuned; `default` where the metric
+        is only read at tuned decisions.
     metric : str
     kind : {"label", "ranking", "probability"}
     """
     if kind != "label":
         return _compared(default, f"By {metric}")
+    if not default:
+        return _compared(tuned, f"By {metric}, once every strategy's decision is tuned")
     said = _compared(default, f"By {metric}, each strategy deciding in its own way")
     if not tuned:
         return said

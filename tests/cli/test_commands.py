@@ -168,6 +168,10 @@ def test_compare_takes_groups_time_copies_and_a_race(table, tmp_path):
     assert [settings["grouped"][k] for k in picked] == ["patient", None, True, True, 2]
     assert [settings["ordered"][k] for k in picked] == [None, "day", False, False, 1]
     assert "folds follow day" in done.stdout
+    assert "The folds follow day:" in (tmp_path / "ordered" / "report.html").read_text()
+    grouped = (tmp_path / "grouped" / "report.html").read_text()
+    assert "all rows of the same patient on one side of every split" in grouped
+    assert "exactly the same features stay" in grouped
     refused = invoke(*asked, "--groups", "patient", "--time", "day", "--out", tmp_path / "both")
     assert refused.exit_code != 0
     assert "groups or a time; got both" in refused.output
@@ -181,6 +185,7 @@ def test_a_moved_threshold_is_called_so(tmp_path):
     asked = ("compare", tmp_path / "t.csv", "--target", "y", "--strategies", "balanced", "--model", "linear")
     done = invoke(*asked, "--repeats", 1, "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
-    assert "a moved threshold" in done.stdout
+    assert "moves the threshold only" in done.stdout
+    assert "no strategy detectably beats plain training" in done.stdout
     assert "helps" not in done.stdout
     assert "not over plain training with a moved threshold" in (tmp_path / "out" / "report.html").read_text()

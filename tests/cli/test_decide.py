@@ -23,6 +23,12 @@ def scores(tmp_path_factory):
     return path
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Rules that are saved under their default name go into an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 def invoke(*arguments):
     return CliRunner().invoke(app, ["decide", *map(str, arguments)])
 

@@ -1,5 +1,7 @@
 """A comparison by precision at a floor of recall: its tuned decisions keep the floor, and it says how well."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -73,6 +75,12 @@ def test_the_model_decides_by_the_rule_that_keeps_the_floor(result, tmp_path):
     np.testing.assert_array_equal(sy.load(paths["model"]).predict(X), result.model.predict(X))
     page = paths["report"].read_text()
     assert "Is the floor kept: recall_yes ≥ 0.9" in page
+    # what is raised is read where the floor is kept, and the sections stand in the order of the list of them
+    assert "each strategy deciding in its own way" not in page
+    assert "Decisions are tuned to keep recall_yes at 0.9 or above." in page
+    anchors = re.findall(r'<a href="#([-\w]+)">', page.split("<nav")[1].split("</nav>")[0])
+    assert anchors == [name for name in re.findall(r'<section id="([-\w]+)">', page) if name in anchors]
+    assert "## precision@recall>=0.9" in result.report(tmp_path / "r.md").read_text()
     assert "on new rows with confidence 0.9" in page
     assert f"{result.to_dict()['floor']['kept'][0]['kept']} of 10" in page
 

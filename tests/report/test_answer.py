@@ -47,6 +47,13 @@ def test_while_others_help_it_is_not_said_that_nothing_does(large):
     assert answered(content)["sentence"].startswith("The best is ")
 
 
+def test_the_explorer_is_pointed_at_where_there_is_one(large):
+    content = of_best(large, verdict="no detectable difference")
+    assert answered(content)["more"].endswith("Choose the threshold for your own costs below.")
+    metric = metric_called(content["settings"]["metric"], content)
+    assert "below" not in answer(content, metric, models_in(content), explored=False)["more"]
+
+
 def test_the_numbers_are_those_of_the_results(large):
     row = next(r for r in large["summary"] if (r["model"], r["strategy"], r["metric"])
                == ("mlp", "ldam", "average_precision"))  # fmt: skip

@@ -10,7 +10,7 @@ def test_the_matrices_of_none_and_of_the_best_are_open_and_the_next_ones_folded(
     shown = confusions(large, ["lightgbm", "mlp", "linear"])
     for group in shown["groups"]:
         first = [(m["strategy"], m["decision"]) for m in group["shown"][0]]
-        assert first == [("none", "default"), ("none", "tuned")]
+        assert first == [("none", "own"), ("none", "tuned")]
         assert len(group["shown"]) == 2  # the best of all is none
         named = {e["strategy"] for e in large["views"]["confusion"] if e["model"] == group["model"]}
         assert len(group["more"]) == len(named) - 2

@@ -49,7 +49,7 @@ def test_one_model_needs_no_overview(two):
 def test_a_sentence_that_holds_for_every_model_stands_once(large):
     said = findings(large, metric_called("balanced_accuracy", large), MODELS)
     assert len({finding["sentence"] for finding in said}) == len(said)
-    assert "every model" in {finding["models"] for finding in said}
+    assert "Every model" in {finding["models"] for finding in said}
     for row in large["summary"]:
         if row["metric"] == "roc_auc" and row["verdict"] != "baseline":
             assert row["verdict"] in ("helps", "harms", "no detectable difference")

@@ -1,5 +1,7 @@
 """Every piece of code that the report offers runs as it stands, and decides as the rule that it was written from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
@@ -110,6 +112,43 @@ def test_weights_are_those_of_scikit_learn_s_balanced_and_are_taken_out_of_the_p
     np.testing.assert_allclose(space["raw"], q, rtol=1e-4)
     odds = q[:, 0] / q[:, 1] * 24 / 96  # weights 120 / (2 × 24) and 120 / (2 × 96) multiply the odds by 96 / 24
     np.testing.assert_allclose(space["p"][:, 0], odds / (1 + odds), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("framework", "module"), [("XGBoost", "xgboost"), ("LightGBM", "lightgbm")])
+def test_a_booster_on_adjusted_logits_is_the_plain_booster_of_the_library(framework, module):
+    # cross-entropy of r + log of the odds of the classes, started at its optimum: the library's own training, shifted
+    library = pytest.importorskip(module)
+    space = run(next(s for s in made(2, "logit_adjusted", "default") if s.name == framework), 2)
+    X, _, X_new = rows(2)
+    with threadpool_limits(1):
+        if module == "xgboost":
+            asked = {"objective": "binary:logistic", "base_score": 96 / 120}
+            peer = library.train(asked, library.DMatrix(X, space["targets"]), 100).predict(library.DMatrix(X_new))
+        else:
+            asked = {"objective": "binary", "verbose": -1}
+            peer = library.train(asked, library.Dataset(X, space["targets"]), 100).predict(X_new)
+    np.testing.assert_allclose(space["p"][:, 1], peer, rtol=1e-3, atol=1e-5)
+    # its own decision is that of equal shares of the classes
+    np.testing.assert_allclose(
+        space["raw"] @ [-1, 1], np.log(peer / (1 - peer)) - np.log(96 / 24), rtol=1e-3, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("framework", ["XGBoost", "LightGBM"])
+def test_deferred_weights_take_over_after_most_trees(framework):
+    pytest.importorskip(framework.lower())
+    one = next(s for s in made(2, "ldam_drw", "default") if s.name == framework)
+    switch = ", later=later, after=80"
+    assert switch in one.code
+    deferred, never = run(one, 2), run(replace(one, code=one.code.replace(switch, "")), 2)
+
+    def after(space, trees):
+        if framework == "LightGBM":
+            return space["booster"].predict(space["X_new"], raw_score=True, num_iteration=trees)
+        return space["booster"].predict(space["new"], output_margin=True, iteration_range=(0, trees))
+
+    np.testing.assert_array_equal(after(deferred, 80), after(never, 80))
+    assert np.abs(after(deferred, 100) - after(never, 100)).max() > 0.01
 
 
 def test_the_numbers_are_those_of_the_table():

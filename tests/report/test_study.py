@@ -65,6 +65,13 @@ def test_the_markdown_is_tables_of_the_same_numbers(content):
     assert len(widths) == 2  # the table of strategies and the table of sets
 
 
+def test_too_few_sets_for_any_verdict_are_said(content):
+    assert "too few" not in render_study(content)
+    few = content | {"sets": content["sets"][:3]}
+    assert "3 data sets are too few for a verdict: below 7, the same outcome on every one" in render_study(few)
+    assert "3 data sets are too few" in study_as_markdown(few)
+
+
 def test_bars_join_what_cannot_be_told_apart():
     assert groups_within([1.0, 1.2, 2.0, 3.5, 3.6], 1.0) == [(0, 2), (3, 4)]
     assert groups_within([1.0, 3.0], 1.0) == []

@@ -43,6 +43,20 @@ def test_many_names_are_counted_and_the_strongest_named():
     assert said == "By roc_auc, all 8 strategies help, most of all h, g and f."
 
 
+def test_of_many_that_only_move_the_threshold_the_largest_gains_are_named():
+    moved = [
+        {"strategy": s, "verdict": "no detectable difference", "only_threshold": True, "difference": d}
+        for s, d in zip("abcdefgh", (0.1, 0.2, 0.3, 0.8, 0.7, 0.6, 0.1, 0.1), strict=True)
+    ]
+    (said,) = headline(moved, [], "f1_macro", "label")
+    assert "all 8 strategies gain, most of all d, e and f, over plain training at its own threshold" in said
+
+
 def test_verdicts_are_counted():
     assert tally(rows(a="helps", b="helps", c="harms")) == "2 help, 1 harms"
     assert tally(rows()) == ""
+    moved = [{"verdict": "no detectable difference", "only_threshold": True}]
+    assert tally(moved) == "1 moves the threshold only"
+    assert tally([*moved, *moved, *rows(b="no detectable difference")]) == (
+        "2 move the threshold only, 1 no detectable difference"
+    )
