@@ -113,6 +113,7 @@ def _progress() -> Progress:
 
 def _table(content: dict[str, Any], test: dict[str, Any]) -> Table:
     """One row per strategy, best mean rank first."""
+    from steelyard.report.differences import verdict_of
     from steelyard.report.words import difference, number, own_or_tuned, p_value
 
     rows = [r for r in content["summary"] if all(r[k] == test[k] for k in ("model", "decision", "metric"))]
@@ -142,7 +143,7 @@ def _table(content: dict[str, Any], test: dict[str, Any]) -> Table:
             number(r["mean"]),
             change,
             p_value(r["p_adjusted"]).removeprefix("p ").removeprefix("= "),
-            f"[{_COLORS.get(r['verdict'], 'dim')}]{r['verdict']}[/]",
+            f"[{_COLORS.get(r['verdict'], 'dim')}]{verdict_of(r)}[/]",
             "" if base else f"{r['helps']} / {r['harms']}",
         )
     return table

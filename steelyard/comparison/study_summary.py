@@ -50,11 +50,13 @@ def summarise_sets(results: Mapping[str, Row], first: str) -> tuple[list[dict[st
     -------
     summary : list of dict
         One row per model, strategy, decision and metric: {model, strategy, decision, metric, n_sets, mean, mean_rank,
-        rank_low, rank_high, difference, ci_low, ci_high, p_adjusted, verdict, helps, harms}. `mean` is the mean over
-        data sets, `difference` its difference from "none" with a 95 % Student interval over data sets, `p_adjusted`
-        that of the signed-rank test after Holm's adjustment over the strategies of a model; `helps` and `harms` count
-        data sets on which the verdict was that. Ranks are of strategies that have a value on every data set; others
-        have none.
+        rank_low, rank_high, difference, ci_low, ci_high, p_adjusted, verdict, only_threshold, helps, harms}. `mean` is
+        the mean over data sets, `difference` its difference from "none" with a 95 % Student interval over data sets,
+        `p_adjusted` that of the signed-rank test after Holm's adjustment over the strategies of a model; `helps` and
+        `harms` count data sets on which the verdict was that. At its own decision a strategy "helps" by a label metric
+        only if it is better than "none" and than "none" with its decision tuned, by the larger p-value of the two;
+        where only the first was shown, `only_threshold` is true. Ranks are of strategies that have a value on every
+        data set; others have none.
     tests : list of dict
         One row per model, decision and metric: {model, decision, metric, n_sets, n_strategies, p_value,
         critical_difference}, of Friedman's and Nemenyi's tests.
@@ -65,6 +67,7 @@ def summarise_sets(results: Mapping[str, Row], first: str) -> tuple[list[dict[st
         for model, decision in _groups(results, metric):
             rows = _by_strategy(results, model, decision, metric)
             greater = _greater_is_better(metric)
+            tuned = {} if decision == "tuned" else _by_strategy(results, model, "tuned", metric).get(BASELINE, {})
             means = {s: np.array([_mean(of_set.get(name)) for name in results]) for s, of_set in rows.items()}
             whole = [s for s in means if np.isfinite(means[s]).all()]
             ranks = rank_methods(np.column_stack([means[s].round(_UNIT) for s in whole]), greater) if whole else None
@@ -72,9 +75,11 @@ def summarise_sets(results: Mapping[str, Row], first: str) -> tuple[list[dict[st
             differences = {s: across_sets(_settled(means[s] - means[BASELINE])) for s in means}
             tested = [s for s in means if s != BASELINE]
             adjusted = dict(zip(tested, holm([differences[s].p_value for s in tested]), strict=True))
+            moved = _only_moved(means, tuned, results, differences, greater, adjusted)
             for s in means:
                 d, counted = differences[s], Counter(r["verdict"] for r in rows[s].values())
                 p = adjusted.get(s)
+                of_baseline = "baseline" if p is None else verdict(d.mean, float(p), greater)
                 summary.append(
                     {"model": model, "strategy": s, "decision": decision, "metric": metric}
                     | {"n_sets": int(np.isfinite(means[s]).sum()), "mean": float(np.nanmean(means[s]))}
@@ -83,7 +88,8 @@ def summarise_sets(results: Mapping[str, Row], first: str) -> tuple[list[dict[st
                     | {"difference": None if p is None else d.mean}
                     | {"ci_low": None if p is None else d.low, "ci_high": None if p is None else d.high}
                     | {"p_adjusted": p, "helps": counted["helps"], "harms": counted["harms"]}
-                    | {"verdict": "baseline" if p is None else verdict(d.mean, float(p), greater)}
+                    | {"verdict": "no detectable difference" if s in moved else of_baseline}
+                    | {"only_threshold": s in moved}
                 )
             if ranks is not None:
                 tests.append(
@@ -92,6 +98,28 @@ def summarise_sets(results: Mapping[str, Row], first: str) -> tuple[list[dict[st
                     | {"critical_difference": ranks.critical_difference}
                 )
     return summary, tests
+
+
+def _only_moved(
+    means: Mapping[str, Any],
+    tuned: Mapping[str, Row],
+    results: Mapping[str, Row],
+    differences: Mapping[str, Any],
+    greater: bool,
+    adjusted: Mapping[str, Any],
+) -> set[str]:
+    """Return the strategies that beat plain training, and do not beat plain training with its decision tuned."""
+    if not all(name in tuned for name in results):
+        return set()
+    free = np.array([_mean(tuned[name]) for name in results])
+    beyond = {s: across_sets(_settled(means[s] - free)) for s in adjusted}
+    larger = holm([max(differences[s].p_value, beyond[s].p_value) for s in adjusted])
+    return {
+        s
+        for (s, p), both in zip(adjusted.items(), larger, strict=True)
+        if verdict(differences[s].mean, float(p), greater) == "helps"
+        and verdict(beyond[s].mean, float(both), greater) != "helps"
+    }
 
 
 def _groups(results: Mapping[str, Row], metric: str) -> list[tuple[str, str]]:

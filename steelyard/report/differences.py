@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +95,6 @@ def said(row: Row, interval: tuple[float, float] | None) -> dict[str, str]:
     }
 
 
-def verdict_of(row: Row) -> str:
+def verdict_of(row: Mapping[str, Any]) -> str:
     """Return the verdict; where only the threshold was moved, it says so."""
     return "moves the threshold only" if row.get("only_threshold") else str(row["verdict"])

@@ -10,6 +10,7 @@ from steelyard import metrics
 from steelyard.errors import InputError
 from steelyard.report import words
 from steelyard.report.charts import Axis, axis_for
+from steelyard.report.differences import verdict_of
 from steelyard.report.markdown_text import text
 from steelyard.report.rank_diagram import rank_diagram
 
@@ -114,7 +115,7 @@ def _line(row: Row, ranks: Axis, changes: Axis) -> dict[str, Any]:
         else f"{words.difference(row['ci_low'])} to {words.difference(row['ci_high'])}",
         "mark": _mark(row, changes, ("ci_low", "difference", "ci_high")),
         "p": words.p_value(row["p_adjusted"]),
-        "verdict": row["verdict"],
+        "verdict": verdict_of(row),
         "tone": _TONES.get(row["verdict"], "same"),
         "tally": "" if row["verdict"] == "baseline" else f"{row['helps']} / {row['harms']} of {row['n_sets']}",
     }
@@ -166,6 +167,9 @@ def _findings(study: Study, metric: str) -> list[str]:
             names = [r["strategy"] for r in rows if r["verdict"] == outcome]
             if names:
                 found.append(f"{words.joined(names)} {verb}{'s' if len(names) == 1 else ''}")
+        moved = [r["strategy"] for r in rows if r.get("only_threshold")]
+        if moved:
+            found.append(f"{words.joined(moved)} move{'s' if len(moved) == 1 else ''} the threshold only")
         text = "; ".join(found) if found else "no strategy differs detectably from plain training"
         said.append(f"{where}: {text}, over {test['n_sets']} data sets.")
     strategies = {r["strategy"] for r in study["summary"] if r["verdict"] != "baseline"}

@@ -92,6 +92,34 @@ def test_verdicts_are_signed_ranks_adjusted_by_holm():
     assert tests[0]["critical_difference"] == pytest.approx(2.569 * np.sqrt(4 * 5 / (6 * 12)), abs=1e-3)  # Demšar, q
 
 
+@pytest.mark.parametrize(("tuned", "verdict"), [(0.1, "helps"), (0.3, "no detectable difference")])
+def test_a_moved_threshold_is_no_help_over_many_sets_either(tuned, verdict):
+    """At its own decision a strategy has to beat plain training whose decision was tuned, too."""
+    rng = np.random.default_rng(0)
+    base, gain = rng.uniform(0.3, 0.6, 12), rng.uniform(0.18, 0.22, 12)
+    results = {
+        f"s{i}": {
+            "summary": [
+                {"model": "m", "decision": decision, "metric": "balanced_accuracy", "strategy": s, "mean": base[i] + d}
+                | {"verdict": "baseline" if s == "none" else "helps"}
+                for s, decision, d in (
+                    ("none", "default", 0.0),
+                    ("balanced", "default", gain[i]),
+                    ("none", "tuned", tuned),
+                    ("balanced", "tuned", tuned),
+                )
+            ]
+        }
+        for i in range(12)
+    }
+    rows = {(r["strategy"], r["decision"]): r for r in summarise_sets(results, "balanced_accuracy")[0]}
+    own = rows["balanced", "default"]
+    assert (own["verdict"], own["only_threshold"]) == (verdict, verdict != "helps")
+    assert own["difference"] == pytest.approx(gain.mean())
+    assert own["p_adjusted"] == pytest.approx(wilcoxon(gain).pvalue)
+    assert not rows["balanced", "tuned"]["only_threshold"]
+
+
 def test_a_strategy_that_fails_somewhere_has_no_rank_and_is_still_compared():
     results = {
         f"s{i}": {
