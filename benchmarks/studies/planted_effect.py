@@ -18,12 +18,13 @@ import numpy as np
 import steelyard as sy
 
 ROWS = 3_000
-COLUMNS = (32, 64, 96, 128, 160, 192, 256)
+SLOPE = 1.6  # at a slope of 1 no number of columns costs as much as is promised: 0.83 of it at most
+COLUMNS = (64, 96, 128, 160)
 
 
 def one(place: tuple[str, int, int]) -> dict[str, object]:
     part, columns, seed = place
-    X, y = table(ROWS, seed, 1.0, share=0.03)
+    X, y = table(ROWS, seed, SLOPE, share=0.03)
     noise = np.random.default_rng([seed, columns]).normal(size=(ROWS, columns))
     found = sy.compare(
         np.hstack([X, noise]), y, ["undersample", "focal"], "linear", "average_precision", decisions="default",
@@ -45,7 +46,7 @@ def main() -> None:
     rows = over(one, [("pilot", c, 50_000 + s) for c in COLUMNS for s in range(pilots)], chosen.processes)
     ratios = {c: ratio([r for r in rows if r["columns"] == c]) for c in COLUMNS}
     print("true loss in units of what is promised, by columns:", {c: round(v, 2) for c, v in ratios.items()})
-    columns = next((c for c, v in ratios.items() if v >= 1.0), COLUMNS[-1])
+    columns = next((c for c, v in ratios.items() if v >= 1.0), max(ratios, key=ratios.__getitem__))
     fresh = over(one, [("fresh", columns, s) for s in range(chosen.tables)], chosen.processes)
     write(chosen.out / "planted_effect.csv", rows + fresh)
     found = sum(r["verdict"] == "harms" for r in fresh)
