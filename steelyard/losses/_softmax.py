@@ -222,7 +222,7 @@ def _dense(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> _Dense:
         a = a + xp.contract(t, p.pairwise_offset)
     if p.compensation is not None:
         # a class ruled out by a logit of −∞ has no part in the mean logit of the targets
-        a = a + _compensated(xp, z, xp.sum(xp.where(t > 0.0, t * z, 0.0)), p.compensation)
+        a = a + _compensated(xp, z, xp.sum(t * xp.where(t > 0.0, z, 0.0)), p.compensation)
     top, gap, _, nll = _negative_log(xp, a)
     log_u = None
     if _bent(p):

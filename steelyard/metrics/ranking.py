@@ -150,7 +150,7 @@ def average_precision_by_chance(positives: float, rows: int) -> float:
     >>> average_precision_by_chance(1, 2)  # first or second: (1 + 1/2) / 2
     0.75
     >>> [round(average_precision_by_chance(0.15 * rows, rows), 3) for rows in (80, 800, 80_000)]
-    [0.193, 0.158, 0.15]
+    [0.193, 0.157, 0.15]
     """
     if rows == 1:
         return 1.0
