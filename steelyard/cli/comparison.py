@@ -150,18 +150,13 @@ def compare(
             def progress(done: int, total: int, name: str) -> None:
                 bar.update(task, completed=done, total=total, description=escape(name))
 
-            try:
+            with console.resumable(bar, folder):
                 if isinstance(dataset, LabelSet):
                     result: Result = run_labels(dataset, asked, progress, folder, jobs, ray)
                 else:
                     result = run(dataset, asked, progress, folder, jobs, ray)
                 bar.update(task, description="the best, on all rows")
                 paths = result.save(folder)
-            except KeyboardInterrupt:
-                bar.stop()
-                where = escape(str(folder))
-                console.err.print(f"stopped; what is finished is in {where}: --resume goes on with it", soft_wrap=True)
-                raise typer.Exit(130) from None
     content = result.to_dict()
     if asked.costs is not None:
         positive = content["settings"]["positive"]

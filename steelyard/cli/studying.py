@@ -66,7 +66,7 @@ def study(
         def show(name: str, done: int, total: int, what: str) -> None:
             bar.update(task, completed=done, total=total, description=escape(f"{name}: {what}" if what else name))
 
-        try:
+        with console.resumable(bar, out):
             result = run_study(
                 of,
                 out,
@@ -81,11 +81,6 @@ def study(
             )
             bar.update(task, description="writing")
             paths = result.save(out)
-        except KeyboardInterrupt:
-            bar.stop()
-            where = escape(str(out))
-            console.err.print(f"stopped; what is finished is in {where}: --resume goes on with it", soft_wrap=True)
-            raise typer.Exit(130) from None
     content = result.to_dict()
     for test in content["tests"]:
         if test["metric"] == content["metrics"][0]:

@@ -87,16 +87,11 @@ def tune(
                         task, completed=spent, total=allowed.seconds, description=text, time=f"{left:.0f} s left"
                     )
 
-            try:
+            with console.resumable(bar, folder):
                 result = run(
                     dataset, asked, allowed, decision, folder, show, lambda: bar.update(task, description="on all rows")
                 )
                 paths = result.save(folder)
-            except KeyboardInterrupt:
-                bar.stop()
-                where = escape(str(folder))
-                console.err.print(f"stopped; what is finished is in {where}: --resume goes on with it", soft_wrap=True)
-                raise typer.Exit(130) from None
     content = result.to_dict()
     console.out.print(_table(content))
     for row in content["stages"]:
