@@ -50,6 +50,7 @@ class Loss:
     PARAMETERS: ClassVar[tuple[Parameter, ...]]
     STATIC: ClassVar[tuple[str, ...]]
     dense_targets: ClassVar[bool] = False
+    improper: ClassVar[str | None] = None  # where the family has no posterior: why, in a sentence, for `explain`
     autograph_info__: ClassVar[dict[str, Any]] = {}  # for the call itself, as `unconverted` for methods
 
     parameters: dict[str, Any]
