@@ -67,7 +67,7 @@ _FAILS = {
         "row of weight k, in LGBMClassifier either"
     },
     "catboost": {
-        _EQUIVALENCE: "CatBoost draws weights of rows for each tree, and its borders count rows: k rows are no row of "
+        _EQUIVALENCE: "CatBoost's borders and its random permutations count rows, not weights: k rows are no row of "
         "weight k, in CatBoostClassifier either"
     },
     "mlp": {
