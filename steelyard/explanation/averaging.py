@@ -78,9 +78,9 @@ def denominator(training: Training, shares: dict[int, float]) -> str:
         return "a number that is the same in every batch: no class gains or loses by who else is in it."
     if training.denominator is not None:
         what = {"rows": "the number of rows that count", "sample_weight": "Σ s"}[training.denominator]
-        return (
-            f"{what}, whatever the class weights say (as in Keras): the loss is {mean_weight(training):.4g} × as large."
-        )
+        if training.row_weights is None:
+            return f"{what}."
+        return f"{what}, whatever class weights say: they make the loss {mean_weight(training):.4g} × as large."
     text = "Σ s·ω over the rows that count (torch does this for integer targets, Keras divides by rows)."
     if shares:
         listed = ", ".join(f"{s:.3f} at {b}" for b, s in shares.items())

@@ -25,8 +25,9 @@ def explain(
 
     Parameters
     ----------
-    loss : Loss, a front made of one, `Strategy`, or the name of a strategy
-        What is trained on.
+    loss : Loss, a front made of one, `Strategy` or its name, a loss of torch or Keras, or class weights
+        What is trained on. Of torch CrossEntropyLoss and BCEWithLogitsLoss, of Keras the cross-entropies and focal
+        losses are read; weights are an array in the order of the classes, or class → weight.
     counts : ClassCounts, mapping or (n_classes,)
         Class counts of the training data, before any sampler.
     sampler : str, or class shares or counts of the sampled rows, optional

@@ -282,6 +282,17 @@ def _dead(t: Training) -> Iterator[Finding]:
         )
 
 
+def _clipped(t: Training) -> Iterator[Finding]:
+    if t.clipped:
+        yield Finding(
+            "clipped-probabilities",
+            "This loss works on probabilities that are clipped at 1e-7: beyond a logit gap of 16 the gradient is 0. "
+            "The worst mistakes, which are mostly rows of rare classes, are never mended.",
+            "from_logits=True, with a model that gives logits, where the loss has it (Keras' categorical focal loss "
+            "clips all the same); or sy.keras.Loss.",
+        )
+
+
 def _pull_of_a_mistake(t: Training, gap: float) -> float:
     """Return |∂ℓ/∂z| of the rarest class's own logit, at a row of it that the commonest is ahead in by `gap`."""
     if t.binary:
@@ -357,6 +368,7 @@ _WARNINGS: tuple[Check, ...] = (
     _no_rare_rows,
     _loss_scale,
     _dead,
+    _clipped,
     _no_probability,
 )
 _NOTES: tuple[Check, ...] = (_fixed_point, _deferred, _unsettled)

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from steelyard import sampling, strategies
 from steelyard.errors import InputError, did_you_mean, one_of
+from steelyard.explanation.foreign import Foreign, from_other_library
 from steelyard.losses.base import Loss
 from steelyard.losses.reduction import REDUCTIONS
 from steelyard.losses.sigmoid import SigmoidCrossEntropy
 from steelyard.losses.softmax import SoftmaxCrossEntropy
 from steelyard.strategies import Strategy
-from steelyard.weights import ClassCounts, as_counts
+from steelyard.weights import ClassCounts, as_counts, class_weight
 
 __all__ = ["Training", "read"]
 
@@ -53,7 +54,9 @@ class Training:
     defer : float
         The share of training after which `loss` takes over.
     settled : bool
-        Whether the numbers are still to be found on inner folds.
+        Whether the numbers are there already, and not still to be found on inner folds.
+    clipped : bool
+        Whether the loss works on probabilities that are clipped, as another library's may.
     """
 
     loss: Loss
@@ -68,6 +71,7 @@ class Training:
     before: Loss | None = None
     defer: float = 1.0
     settled: bool = True
+    clipped: bool = False
 
     @property
     def priors(self) -> Vector:
@@ -148,7 +152,9 @@ def read(
         sampler = point.sampler if sampler is None else sampler
         decision = point.decision if decision is None else decision
     else:
-        loss = _loss(subject)
+        loss, own, clipped = _loss(subject, counts)
+        more = {"clipped": clipped}
+        denominator = own if denominator is None else denominator
     if reduction is not None:
         one_of("reduction", reduction, REDUCTIONS)
         loss = loss.replace(reduction=reduction)
@@ -173,12 +179,18 @@ def read(
     return training
 
 
-def _loss(subject: Any) -> Loss:
+def _loss(subject: Any, counts: ClassCounts) -> Foreign:
     for one in (subject, getattr(subject, "loss", None)):  # a front's module has its loss there
         if isinstance(one, Loss):
-            return one
+            return Foreign(one, None)
+    foreign = from_other_library(subject)
+    if foreign is not None:
+        return foreign
+    if isinstance(subject, Mapping | list | tuple | np.ndarray):
+        weight = class_weight(subject, counts) if isinstance(subject, Mapping) else subject
+        return Foreign(SoftmaxCrossEntropy(class_weight=weight), None)
     raise InputError(
-        "a loss of Steelyard's, a front made of one, or a strategy",
+        "a loss, a front made of one, a cross-entropy of torch or Keras, a strategy or class weights",
         type(subject).__name__,
         "sy.losses.names() and sy.strategies.names() list them; of another object, hand over its `.loss`.",
     )

@@ -19,7 +19,8 @@ ROOTS = BALANCED**0.5
 L = sy.losses
 
 # code → (loss, counts, what else is said), once where it must come and once near by where it must not
-CASES = {
+CASES: dict = {
+    "clipped-probabilities": [],  # tests/explanation/test_foreign.py
     "absent-class": [
         ((L.logit_adjusted(ABSENT), ABSENT, {}), (L.logit_adjusted(THREE), THREE, {})),
     ],
