@@ -85,6 +85,7 @@ def explain(
         priors=tuple(float(p) for p in training.priors),
         pull=pull,
         threshold=threshold,
+        label_thresholds=optimum.label_thresholds(training),
         rare_share=shares,
         warnings=findings.warnings(training),
         notes=findings.notes(training),

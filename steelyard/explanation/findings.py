@@ -239,7 +239,7 @@ def _biased_mean(t: Training) -> Iterator[Finding]:
 
 
 def _no_rare_rows(t: Training) -> Iterator[Finding]:
-    if t.batch_size is None:
+    if t.batch_size is None or t.several_labels:
         return
     without = float((1.0 - t.trained[t.rare]) ** t.batch_size)
     if without > _MOSTLY:

@@ -13,7 +13,7 @@ from steelyard.explanation.training import Training
 from steelyard.losses.sigmoid import SigmoidCrossEntropy
 from steelyard.losses.softmax import SoftmaxCrossEntropy
 
-__all__ = ["decision", "fixed_point", "has_posterior", "minimiser", "pull_and_threshold"]
+__all__ = ["decision", "fixed_point", "has_posterior", "label_thresholds", "minimiser", "pull_and_threshold"]
 
 Vector = NDArray[np.float64]
 
@@ -59,6 +59,15 @@ def pull_and_threshold(training: Training) -> tuple[tuple[float, ...] | None, fl
     one_threshold = n_classes == 2 and (training.binary or _uniform_scale(training))
     threshold = float(eta[1]) if one_threshold else None
     return None if isinstance(training.loss, SigmoidCrossEntropy) else pull, threshold
+
+
+def label_thresholds(training: Training) -> tuple[float, ...] | None:
+    """Return, of several labels, the true probability of each from which σ(z) is above one half."""
+    if not training.several_labels or training.decision != "argmax" or not has_posterior(training):
+        return None
+    loss: Any = training.loss
+    eta = np.asarray(loss.posterior(np.zeros((1, training.labels)))[0], np.float64)
+    return tuple(float(v) for v in np.broadcast_to(eta, (training.counts.n_classes,)))
 
 
 def _largest_one(pull: Vector) -> tuple[float, ...]:
@@ -120,7 +129,9 @@ def decision(training: Training) -> str:
         c = training.counts.classes[1]
         return f"{c} where the model's own probability of it, before any correction, is above {training.decision:.4g}."
     return {
-        "argmax": "σ(z) above one half." if training.binary else "the largest logit, as the model gives it.",
+        "argmax": "σ(z) above one half."
+        if isinstance(training.loss, SigmoidCrossEntropy)
+        else "the largest logit, as the model gives it.",
         "prior_threshold": "the class whose corrected probability exceeds its share by the largest factor.",
         "post_hoc_logit_adjustment": f"the largest of z − {training.tau:g} · log π.",
         "tuned": "tuned for a metric on rows held out of training.",

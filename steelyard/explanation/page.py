@@ -66,6 +66,8 @@ class Explanation:
         largest pull 1. None where that depends on the example, without a posterior, or for a tuned decision.
     threshold : float or None
         With two classes: the true probability of the second from which the decision is for it.
+    label_thresholds : tuple of float or None
+        With several labels per row: the true probability of each from which it is given.
     rare_share : dict of int to float
         Share of the loss that falls on the rarest class in a batch-normalised mean, by batch size.
     warnings : tuple of Finding
@@ -85,6 +87,7 @@ class Explanation:
     warnings: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
     decision: str = ""
+    label_thresholds: tuple[float, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the explanation as JSON data."""
@@ -94,6 +97,7 @@ class Explanation:
             "classes": [str(c) for c in self.classes],
             "priors": list(self.priors),
             "pull": None if self.pull is None else list(self.pull),
+            "label_thresholds": None if self.label_thresholds is None else list(self.label_thresholds),
             "rare_share": {str(k): v for k, v in self.rare_share.items()},
             "warnings": [one.to_dict() for one in self.warnings],
             "notes": [one.to_dict() for one in self.notes],
@@ -122,15 +126,18 @@ class Explanation:
             by_share = sorted(range(len(self.classes)), key=lambda i: -self.priors[i])
             shown = [*by_share[: _CLASSES // 2], None, *by_share[-(_CLASSES // 2) :]]
         width = max(len("class"), *(len(str(self.classes[i])) for i in shown if i is not None))
-        lines = [f"{'class':<{width}}     share" + ("       pull" if self.pull else "")]
+        head, column = ("pull", self.pull) if self.label_thresholds is None else ("from", self.label_thresholds)
+        lines = [f"{'class':<{width}}     share" + (f"  {head:>9}" if column else "")]
         for i in shown:
             if i is None:
                 lines.append(f"… {len(self.classes) - _CLASSES} more")
                 continue
-            pull = f"  {self.pull[i]:9.4g}" if self.pull else ""
-            lines.append(f"{self.classes[i]!s:<{width}}  {self.priors[i]:8.4g}{pull}")
+            value = f"  {column[i]:9.4g}" if column else ""
+            lines.append(f"{self.classes[i]!s:<{width}}  {self.priors[i]:8.4g}{value}")
         if self.pull:
             lines += _wrapped("", "A row gets the label with the largest pull × true probability.")
+        if self.label_thresholds is not None:
+            lines += _wrapped("", "A row gets a label whose true probability is at least that.")
         return lines
 
 

@@ -94,6 +94,11 @@ class Training:
         return isinstance(self.loss, SigmoidCrossEntropy) and self.counts.n_classes == 2 and self.labels == 1
 
     @property
+    def several_labels(self) -> bool:
+        """Whether rows have several labels, each with a logit of its own."""
+        return isinstance(self.loss, SigmoidCrossEntropy) and not self.binary
+
+    @property
     def labels(self) -> int:
         """Number of labels that the parameters of a sigmoid loss are for."""
         sizes = [

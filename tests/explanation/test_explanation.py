@@ -139,6 +139,18 @@ def logits_of(point, eta):
     return np.array([[0.0, (low + high) / 2]])
 
 
+def test_several_labels_have_a_threshold_each():
+    indicators = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 1], [1, 0, 0]])
+    counts = sy.ClassCounts.from_indicators(indicators)
+    said = sy.explain(sy.losses.binary_cross_entropy([1.0, 3.0, 9.0]), counts, batch_size=1)
+    np.testing.assert_allclose(said.label_thresholds, [0.5, 0.25, 0.1])
+    assert said.threshold is said.pull is None
+    assert said.warnings == ()  # a batch without a label is no batch without a class
+    assert "     from\n" in str(said)
+    assert sy.explain(sy.losses.binary_cross_entropy(3.0), counts).label_thresholds == (0.25, 0.25, 0.25)
+    assert sy.explain(sy.losses.binary_cross_entropy(3.0), COUNTS).label_thresholds is None
+
+
 def test_fronts_are_explained_as_their_loss():
     torch = pytest.importorskip("torch")
     loss = sy.losses.weighted_cross_entropy([1.0, 4.0])

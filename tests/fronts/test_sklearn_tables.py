@@ -145,6 +145,22 @@ def test_inner_folds_learn_their_own_medians(rows, monkeypatch):
     assert len({m for _, m in medians}) == 4
 
 
+def test_weights_of_zero_leave_rows_of_a_table_out(rows):
+    X, y = rows
+    s = (np.arange(600) % 3).astype(float)
+    fewer = classifier("balanced").fit(X[s > 0], y[s > 0], s[s > 0])
+    np.testing.assert_array_equal(classifier("balanced").fit(X, y, s).predict_proba(X), fewer.predict_proba(X))
+
+
+@pytest.mark.parametrize("kind", [pd.Categorical, lambda v: v.astype(str), lambda v: v.astype(str).astype(object)])
+def test_categories_are_their_texts(rows, kind):
+    y = rows[1]
+    k = np.random.default_rng(0).integers(0, 3, 600)
+    expected = classifier().fit(pd.DataFrame({"k": pd.Categorical(k)}), y).predict_proba(pd.DataFrame({"k": kind(k)}))
+    shares = pd.crosstab(k, y, normalize="index")["ill"]
+    np.testing.assert_allclose(expected[:, 0], shares[k], atol=0.02)
+
+
 # --- costs ------------------------------------------------------------------------------------------------------------
 
 
