@@ -13,6 +13,7 @@ from steelyard.explanation.optimum import fixed_point, has_posterior
 from steelyard.explanation.page import Finding, described
 from steelyard.explanation.training import Training
 from steelyard.losses.sigmoid import SigmoidCrossEntropy
+from steelyard.losses.softmax import SoftmaxCrossEntropy
 
 __all__ = ["notes", "warnings"]
 
@@ -134,7 +135,7 @@ def _factors(t: Training) -> dict[str, float]:
     if w is not None and w[rare] > 0 and w[common] > 0:
         out["weights"] = float(np.log(w[rare] / w[common]))
     offset = t.parameter("logit_offset")
-    if offset is not None and offset.ndim:
+    if offset is not None and offset.ndim and isinstance(t.loss, SoftmaxCrossEntropy):
         out["offsets"] = float(offset[common] - offset[rare])
     if t.sampler is not None and t.trained[rare] > 0 and t.trained[common] > 0:
         seen, there = t.trained, t.priors

@@ -21,7 +21,7 @@ Vector = NDArray[np.float64]
 def has_posterior(training: Training) -> bool:
     """Whether probabilities can be had from the trained logits."""
     loss: Any = training.loss
-    if isinstance(loss, SigmoidCrossEntropy) and training.mute:
+    if isinstance(loss, SigmoidCrossEntropy) and (training.mute or not getattr(loss, "has_posterior", True)):
         return False
     try:
         if isinstance(loss, SigmoidCrossEntropy):
@@ -156,12 +156,15 @@ def _of_loss(training: Training) -> str:
     if not isinstance(loss, (SoftmaxCrossEntropy, SigmoidCrossEntropy)):
         if has_posterior(training):
             return "softmax(z) is not the class probabilities; loss.posterior(z) is."
-        return "none that is a probability: the scores order rows, and decide; they state no chances."
+        return (
+            "none that is a probability: what comes out ranks and decides, and states no chances. Calibrate on held-out "
+            "rows, or choose thresholds there with sy.decisions."
+        )
     if isinstance(loss, SigmoidCrossEntropy):
         if all(v is None for v in p.values()):
             return "σ(z) is the probability of the label."
         if not has_posterior(training):
-            return "none that is a probability of the label."
+            return "none that is a probability of the label: calibrate on held-out rows, or choose thresholds there."
         return "σ(z) is not the probability of the label; loss.posterior(z) is."
     if p["cost_matrix"] is not None:
         return (

@@ -118,15 +118,15 @@ def test_every_recipe_is_stationary_at_its_posterior(name: str) -> None:
 
 @pytest.mark.parametrize("name", LABELS)
 def test_every_recipe_of_labels_too(name: str) -> None:
-    from tests.losses.reference import sigmoid_entry
-
+    """With our own gradient, which `tests/conformance` holds against the reference."""
     loss = LABELS[name]
-    point, z = loss.to_dict(), np.random.default_rng(0).normal(size=(5, 4))
+    if not getattr(loss, "has_posterior", True):
+        pytest.skip("its labels weigh each other: it has no posterior")
+    z = np.random.default_rng(0).normal(size=(5, 4))
     eta = loss.posterior(z)
-    for i in range(5):
-        for j in range(4):
-            up, down = (sigmoid_entry(point, z[i, j], t, j, 4).gradient[0] for t in (1.0, 0.0))
-            assert eta[i, j] * up + (1 - eta[i, j]) * down == pytest.approx(0.0, abs=1e-10)
+    for j in range(4):
+        away, here = (loss.gradient(z, t * np.eye(4)[np.full(5, j)])[:, j] for t in (0.0, 1.0))
+        np.testing.assert_allclose(eta[:, j] * here + (1 - eta[:, j]) * away, 0.0, atol=1e-10)
 
 
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 5.0])
