@@ -157,8 +157,8 @@ def _of_loss(training: Training) -> str:
         if has_posterior(training):
             return "softmax(z) is not the class probabilities; loss.posterior(z) is."
         return (
-            "none that is a probability: what comes out ranks and decides, and states no chances. Calibrate on held-out "
-            "rows, or choose thresholds there with sy.decisions."
+            "none that is a probability: what comes out ranks and decides, and states no chances. Calibrate on "
+            "held-out rows, or choose thresholds there with sy.decisions."
         )
     if isinstance(loss, SigmoidCrossEntropy):
         if all(v is None for v in p.values()):

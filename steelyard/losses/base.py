@@ -50,12 +50,13 @@ class Loss:
     PARAMETERS: ClassVar[tuple[Parameter, ...]]
     STATIC: ClassVar[tuple[str, ...]]
     dense_targets: ClassVar[bool] = False
-    improper: ClassVar[str | None] = None  # where the family has no posterior: why, in a sentence, for `explain`
     autograph_info__: ClassVar[dict[str, Any]] = {}  # for the call itself, as `unconverted` for methods
 
     parameters: dict[str, Any]
     reduction: str
     ignore_index: int | None
+
+    improper: ClassVar[str | None] = None  # where the family has no posterior: why, in a sentence, for `explain`
 
     def _set(self, values: Mapping[str, Any], **static: Any) -> None:
         object.__setattr__(self, "parameters", {p.name: read(p, values[p.name]) for p in self._specification()})

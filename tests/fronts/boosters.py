@@ -31,10 +31,10 @@ def losses(n_classes: int) -> dict[str, Any]:
         "pairwise": sy.losses.pairwise_margin(costs),
         "focal": sy.losses.focal(gamma=2.0, class_weight=w),
         "focal, γ < 1": sy.losses.focal(gamma=0.5),
+        "poly": sy.losses.poly1(1.0, class_weight=w),
         "smoothed": sy.losses.cross_entropy(label_smoothing=0.02),
         "sigmoid": sy.losses.SigmoidCrossEntropy(pos_weight=3.0),
         "sigmoid focal": sy.losses.SigmoidCrossEntropy(pos_weight=2.0, gamma_pos=1.0, gamma_neg=2.0),
-        "poly": sy.losses.poly1(1.0, class_weight=w),
     }
 
 
