@@ -96,7 +96,7 @@ class Training:
     @property
     def several_labels(self) -> bool:
         """Whether rows have several labels, each with a logit of its own."""
-        return isinstance(self.loss, SigmoidCrossEntropy) and not self.binary
+        return self.loss.dense_targets and not self.binary
 
     @property
     def labels(self) -> int:
