@@ -129,9 +129,7 @@ def decision(training: Training) -> str:
         c = training.counts.classes[1]
         return f"{c} where the model's own probability of it, before any correction, is above {training.decision:.4g}."
     return {
-        "argmax": "σ(z) above one half."
-        if isinstance(training.loss, SigmoidCrossEntropy)
-        else "the largest logit, as the model gives it.",
+        "argmax": "a logit above 0." if training.loss.dense_targets else "the largest logit, as the model gives it.",
         "prior_threshold": "the class whose corrected probability exceeds its share by the largest factor.",
         "post_hoc_logit_adjustment": f"the largest of z − {training.tau:g} · log π.",
         "tuned": "tuned for a metric on rows held out of training.",
