@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import sys
 from typing import Any
@@ -14,12 +14,8 @@ from tests.docs.pages import ROOT
 SCRIPT = ROOT / "benchmarks" / "accuracy" / "others_errors.py"
 PAGE = ROOT / "docs" / "guides" / "what_other_libraries_get_wrong.md"
 
-specification = importlib.util.spec_from_file_location("others_errors", SCRIPT)
-assert specification is not None
-assert specification.loader is not None
-script = importlib.util.module_from_spec(specification)
-sys.modules["others_errors"] = script
-specification.loader.exec_module(script)
+sys.path.insert(0, str(SCRIPT.parent))
+script = importlib.import_module("others_errors")
 
 STORED: dict[str, Any] = script.stored()
 BOUND = ("xgboost_focal", 0)  # a bound of a second derivative is not its value, and the page says so
