@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from steelyard.comparison import compare
     from steelyard.comparison.stored import load
     from steelyard.comparison.tuned import tune
-    from steelyard.losses.explanation import explain
+    from steelyard.explanation import explain
     from steelyard.weights import ClassCounts, class_weight, class_weight_names
 
 __version__ = "0.1.0"
@@ -23,7 +23,7 @@ _HOME = {
     "ClassCounts": "steelyard.weights",
     "class_weight": "steelyard.weights",
     "class_weight_names": "steelyard.weights",
-    "explain": "steelyard.losses.explanation",
+    "explain": "steelyard.explanation",
     "compare": "steelyard.comparison",
     "load": "steelyard.comparison.stored",
     "tune": "steelyard.comparison.tuned",

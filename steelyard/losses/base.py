@@ -56,6 +56,8 @@ class Loss:
     reduction: str
     ignore_index: int | None
 
+    improper: ClassVar[str | None] = None  # where the family has no posterior: why, in a sentence, for `explain`
+
     def _set(self, values: Mapping[str, Any], **static: Any) -> None:
         object.__setattr__(self, "parameters", {p.name: read(p, values[p.name]) for p in self._specification()})
         one_of("reduction", static["reduction"], REDUCTIONS)

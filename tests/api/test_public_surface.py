@@ -86,7 +86,7 @@ def test_the_public_door() -> None:
 @pytest.mark.parametrize(
     ("front", "name", "signature"),
     [
-        ("sklearn", "ImbalancedClassifier", "strategy model metric positive random_state"),
+        ("sklearn", "ImbalancedClassifier", "strategy model metric positive random_state costs"),
     ],
 )
 def test_fronts_are_reached_by_name(front: str, name: str, signature: str) -> None:

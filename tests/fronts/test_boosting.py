@@ -60,6 +60,11 @@ def test_curvature_bounds_the_second_derivative(front, name):
         assert (h[:, j] >= (up - down) / 2e-5 - 1e-7).all()
 
 
+@pytest.mark.parametrize("front", FRONTS)
+def test_the_page_of_each_objective_says_that_its_curvature_is_a_bound(front):
+    assert "The curvature is a positive bound" in (type(objective(front, sy.losses.focal(), 2)).__doc__ or "")
+
+
 @pytest.mark.parametrize("n_classes", [2, 4])
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("front", FRONTS)
