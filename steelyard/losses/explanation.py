@@ -188,6 +188,8 @@ def _indifferent(loss: Any, n_classes: int) -> Vector | None:
     if w is not None and not np.all(np.asarray(w) > 0):
         return None
     if isinstance(loss, SigmoidCrossEntropy):
+        if not loss.has_posterior:
+            return None
         one = loss.posterior(np.zeros((1, _labels(loss))))[0]
         return np.array([1.0 - one[0], one[0]]) if len(one) == 1 else None
     return np.asarray(loss.posterior(np.zeros((1, n_classes)))[0], dtype=np.float64)
@@ -203,6 +205,8 @@ def _minimiser(loss: Any) -> str:
     if isinstance(loss, SigmoidCrossEntropy):
         if all(v is None for v in p.values()):
             return "σ(z) is the probability of the label."
+        if not loss.has_posterior:
+            return "σ(z) is not the probability of the label, and the labels of a row weigh each other: calibrate it."
         return "σ(z) is not the probability of the label; loss.posterior(z) is."
     if p["cost_matrix"] is not None:
         return (
