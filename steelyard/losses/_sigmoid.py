@@ -112,13 +112,22 @@ def _entropy(xp: ModuleType, side: _Side) -> tuple[Tensor, Tensor | None]:
         return xp.softplus(a), None if side.gamma is None else xp.log_sigmoid(a)
     m, log_m = side.shift, _log_shift(xp, side.shift)
     alive = _alive(xp, a, m)
-    beyond = -xp.expm1(-xp.where(alive, a - log_m + xp.log1p(-m), 1.0))
-    u = xp.sigmoid(a) * (1.0 - m) * beyond
-    small, log_v = u < 0.5, -xp.softplus(a)  # v = 1 − σ(a)
+    d = xp.where(alive, a - log_m + xp.log1p(-m), 1.0)
+    log_u = xp.log_sigmoid(a) + xp.log1p(-m) + _log1mexp(xp, d)
+    u, log_v = xp.exp(log_u), -xp.softplus(a)  # v = 1 − σ(a)
+    small = u < 0.5
     near = -xp.log1p(-xp.where(small, u, 0.5))
     far = xp.where(log_v > log_m, -log_v - xp.softplus(log_m - log_v), -log_m - xp.softplus(log_v - log_m))
     n = xp.where(alive, xp.where(small, near, far), 0.0)
-    return n, None if side.gamma is None else xp.log_sigmoid(a) + xp.log1p(-m) + xp.log(beyond)
+    return n, log_u
+
+
+def _log1mexp(xp: ModuleType, d: Tensor) -> Tensor:
+    """Return log(1 − e^(−d)) for d > 0, with a derivative that keeps its digits where it vanishes."""
+    close = d < 0.6931
+    return xp.where(
+        close, xp.log(-xp.expm1(-xp.where(close, d, 0.6931))), xp.log1p(-xp.exp(-xp.where(close, 0.6931, d)))
+    )
 
 
 def _slope(xp: ModuleType, side: _Side) -> Tensor:
