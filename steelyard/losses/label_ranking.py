@@ -197,7 +197,7 @@ class TwoWay(Loss):
     >>> import numpy as np, steelyard as sy
     >>> z, t = np.array([[2.0, 0.0], [0.0, 0.0]]), np.array([[1, 0], [0, 1]])
     >>> round(float(sy.losses.TwoWay()(z, t)), 4)      # rows: log(1 + e⁻²), log 2; labels the same here
-    0.82
+    0.8201
     """
 
     PARAMETERS: ClassVar[tuple[Parameter, ...]] = (

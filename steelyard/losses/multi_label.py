@@ -187,9 +187,9 @@ def equalization_v2(
     Examples
     --------
     >>> import steelyard as sy
-    >>> loss = sy.losses.equalization_v2([8.0, 1.0], [10.0, 10.0])
+    >>> loss = sy.losses.equalization_v2([8.0, 6.0], [10.0, 10.0])
     >>> loss.class_weight.round(4), (loss.class_weight * loss.pos_weight).round(4)     # f and q
-    (array([0.5   , 0.0002]), array([3.    , 4.9991]))
+    (array([0.5   , 0.0832]), array([3.    , 4.6673]))
     """
     up, down = (np.asarray(v, np.float64) for v in (positive_gradient, negative_gradient))
     if up.ndim != 1 or up.shape != down.shape:
