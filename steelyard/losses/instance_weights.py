@@ -267,7 +267,8 @@ class GradientBalance:
         z, t = _numbers(logits), _numbers(targets)
         if z.ndim < 2 or z.shape != t.shape or z.shape[class_axis] != len(self.positive):
             raise InputError(
-                f"logits and targets of {len(self.positive)} labels on axis {class_axis}", f"shapes {z.shape}, {t.shape}"
+                f"logits and targets of {len(self.positive)} labels on axis {class_axis}",
+                f"shapes {z.shape}, {t.shape}",
             )
         s = np.ones(z.shape)
         if sample_weight is not None:
@@ -340,7 +341,9 @@ class GradientBalance:
     __hash__ = None  # type: ignore[assignment]  # it changes
 
     def __repr__(self) -> str:
-        ratio = np.divide(self.positive, self.negative, out=np.full(len(self.positive), np.nan), where=self.negative > 0)
+        ratio = np.divide(
+            self.positive, self.negative, out=np.full(len(self.positive), np.nan), where=self.negative > 0
+        )
         return f"GradientBalance(n_labels={len(ratio)}, G₊/G₋={np.array2string(ratio, precision=3, threshold=6)})"
 
 

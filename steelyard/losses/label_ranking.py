@@ -26,9 +26,10 @@ Tensor = Any
 _NONE = -1e30  # log 0: stays finite in sums, and e^ of it is 0
 
 
-def _log(xp: ModuleType, weight: Tensor) -> Tensor:
+def _weighed(xp: ModuleType, x: Tensor, weight: Tensor) -> Tensor:
+    """Return x + log weight."""
     there = weight > 0.0
-    return xp.where(there, xp.log(xp.where(there, weight, 1.0)), _NONE)
+    return xp.where(there, x + xp.log(xp.where(there, weight, 1.0)), _NONE)
 
 
 def _refused(loss: Loss) -> NoReturn:
@@ -84,7 +85,7 @@ class ZLPR(Loss):
     def _logits(self, xp: ModuleType, at: Layout) -> tuple[Tensor, Tensor]:
         """Return z + log(1 − t) and −z + log t."""
         z, t = at.logits, at.target
-        return z + _log(xp, 1.0 - t), _log(xp, t) - z
+        return _weighed(xp, z, 1.0 - t), _weighed(xp, -z, t)
 
     def _value(self, xp: ModuleType, at: Layout, values: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ARG002
         absent, present = self._logits(xp, at)
@@ -130,21 +131,19 @@ class _Contrast(NamedTuple):
 
     h: Tensor  # (rows,)
     valid: Tensor  # (rows,): whether anything is there
-    slope: Tensor  # ∂h/∂z
-    bend: Tensor  # ∂²h/∂z²
+    absent: Tensor  # the exponents of both sums, (rows, columns)
+    present: Tensor
 
 
 def _contrast(xp: ModuleType, z: Tensor, t: Tensor, values: _Temperatures, weight: Tensor | None = None) -> _Contrast:
     """Return h = T₋ log Σ (1 − t) e^(z / T₋) + T₊ log Σ t e^(−z / T₊), with columns weighted by `weight`."""
     away, here = (1.0 - t, t) if weight is None else (weight * (1.0 - t), weight * t)
     up, down = values.positive_temperature, values.negative_temperature
-    absent = (z if down is None else z / down) + _log(xp, away)
-    present = _log(xp, here) - (z if up is None else z / up)
+    absent = _weighed(xp, z if down is None else z / down, away)
+    present = _weighed(xp, -(z if up is None else z / up), here)
     a, b = xp.logsumexp(absent), xp.logsumexp(present)
     h = (a if down is None else down * a) + (b if up is None else up * b)
-    p, q = xp.softmax(absent), xp.softmax(present)
-    bend = p * (1.0 - p) / (1.0 if down is None else down) + q * (1.0 - q) / (1.0 if up is None else up)
-    return _Contrast(h, xp.sum(here) > 0.0, p - q, bend)
+    return _Contrast(h, xp.sum(here) > 0.0, absent, present)
 
 
 def _by_row(xp: ModuleType, x: Tensor) -> Tensor:
@@ -234,6 +233,9 @@ class TwoWay(Loss):
         at = self._laid_out(xp, logits, targets, class_axis)
         self._at_call(xp, at, values, class_weight, logit_offset)
         z, t = _by_row(xp, at.logits), _by_row(xp, at.target)
+        if plain_shape(z)[0] == 0:
+            nothing = xp.reshape(xp.sum(z), at.shape)
+            return Terms(nothing, nothing, None, None)
         rows = _contrast(xp, z, t, values)
         counted = xp.reshape(rows.valid, at.shape)
         weight = xp.cast(counted, z.dtype)
@@ -256,15 +258,20 @@ class TwoWay(Loss):
         return (rows, each), (labels, other * (_total(xp, each) / xp.where(n_labels > 0.0, n_labels, 1.0)))
 
     def _gradient(self, xp: ModuleType, at: Layout, values: Any) -> Tensor:
-        g = [w * xp.expand_dims(xp.sigmoid(c.h), 1) * c.slope for c, w in self._directions(xp, at, values)]
+        g = [
+            w * xp.expand_dims(xp.sigmoid(c.h), 1) * (xp.softmax(c.absent) - xp.softmax(c.present))
+            for c, w in self._directions(xp, at, values)
+        ]
         return _as_before(xp, g[0] + _turned(xp, g[1]), at)
 
     def _curvature(self, xp: ModuleType, at: Layout, values: Any) -> Tensor:
         """Return σ(h) (∂²h + (1 − σ(h)) (∂h)²), which is exact."""
+        up, down = (1.0 if v is None else v for v in values)
         parts = []
         for c, w in self._directions(xp, at, values):
-            p = xp.expand_dims(xp.sigmoid(c.h), 1)
-            parts.append(w * p * (c.bend + (1.0 - p) * c.slope * c.slope))
+            s, p, q = xp.expand_dims(xp.sigmoid(c.h), 1), xp.softmax(c.absent), xp.softmax(c.present)
+            bend = p * (1.0 - p) / down + q * (1.0 - q) / up
+            parts.append(w * s * (bend + (1.0 - s) * (p - q) * (p - q)))
         h = _as_before(xp, parts[0] + _turned(xp, parts[1]), at)
         return xp.where(h > 1e-16, h, 1e-16)
 
@@ -326,8 +333,8 @@ def two_way(positive_temperature: Any = 4.0, negative_temperature: Any = 1.0, **
 
     Notes
     -----
-    The author's code masks with −100, so that from logits of about 100 on labels that are there are taken for ones that
-    are not, and the other way round; here what is masked takes no part.
+    The author's code masks with −100, so that from differences of about 100 on labels that are there are taken for ones
+    that are not, and the other way round; here what is masked takes no part.
 
     Examples
     --------
