@@ -34,7 +34,7 @@ from steelyard.losses.weighted import *  # noqa: F403
 
 __all__ = ["Loss", "SigmoidCrossEntropy", "SoftmaxCrossEntropy", "aligned", "describe", "from_dict", "get", "names"]
 __all__ += names()
-__all__ += ["TwoWay", "ZLPR", "equalization_offset", "gcl_offset"]
+__all__ += ["ZLPR", "TwoWay", "equalization_offset", "gcl_offset"]
 __all__ += ["GradientBalance", "GradientDensity", "gradient_norm", "influence_balanced_weight"]
 
 _FAMILIES: dict[str, type[Loss]] = {k.__name__: k for k in (SigmoidCrossEntropy, SoftmaxCrossEntropy, TwoWay, ZLPR)}

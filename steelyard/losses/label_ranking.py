@@ -93,9 +93,7 @@ class ZLPR(Loss):
 
     def _shares(self, xp: ModuleType, at: Layout) -> tuple[Tensor, Tensor]:
         """Return e^x / (1 + Σ e^x) of both sums."""
-        return tuple(  # type: ignore[return-value]
-            xp.softmax(x) * xp.expand_dims(xp.sigmoid(xp.logsumexp(x)), 1) for x in self._logits(xp, at)
-        )
+        return tuple(xp.softmax(x) * xp.expand_dims(xp.sigmoid(xp.logsumexp(x)), 1) for x in self._logits(xp, at))
 
     def _gradient(self, xp: ModuleType, at: Layout, values: Any) -> Tensor:  # noqa: ARG002
         absent, present = self._shares(xp, at)

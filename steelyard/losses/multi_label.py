@@ -61,7 +61,8 @@ def asymmetric(
 
 
 @recipe(
-    formula="r (1 − q)^γ (t softplus(−a) + (1 − t) softplus(λa)/λ),   a = z + κ logit π,   r = α + σ(β (n⁻¹/Σ t n⁻¹ − μ))",
+    formula="r (t (1 − p)^γ softplus(−a) + (1 − t) u^γ softplus(λa)/λ),   p = σ(a),   u = σ(λa),   "
+    "a = z + κ logit π,   r = α + σ(β (n⁻¹ / Σ t n⁻¹ − μ))",
     when="long tails of labels that occur together, which resampling or weights by label would count twice",
     source="Wu et al., ECCV 2020 (arXiv:2007.09654)",
 )

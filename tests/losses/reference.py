@@ -25,6 +25,7 @@ class Row(NamedTuple):
     weight: float
     gradient: list[float]
     scale: list[float]  # Σ |terms of the gradient|: soft targets pull in opposite directions and cancel
+    condition: float = 1.0  # how much larger than the loss the terms are that rounding errors are relative to
 
 
 class Expected(NamedTuple):
@@ -35,6 +36,7 @@ class Expected(NamedTuple):
     gradient: np.ndarray  # (n, c)
     scale: np.ndarray  # (n, c)
     largest_logit: float  # the largest |a|: what a rounding error of one part in 2^24 is relative to
+    condition: Any = 1.0  # (n,)
 
 
 def exp(x: complex) -> complex:
@@ -197,7 +199,9 @@ def sigmoid_entry(
     slopes = here.imag / STEP, away.imag / STEP
     weight = t * positive + (1.0 - t) * negative
     size = abs(slopes[0]) + condition * abs(slopes[1])
-    return Row((here + away).real, weight, [sum(slopes)], [size])
+    loss = (here + away).real
+    terms = abs(here.real) + condition * abs(away.real)
+    return Row(loss, weight, [sum(slopes)], [size], terms / loss if loss > 0 else 1.0)
 
 
 # --- labels against each other ----------------------------------------------------------------------------------
@@ -308,8 +312,8 @@ def expected(
 
 
 def _stacked(rows: list[Row], largest: float) -> Expected:
-    loss, weight, gradient, scale = (np.array(x) for x in zip(*rows, strict=True))
-    return Expected(loss, weight, gradient, scale, largest)
+    loss, weight, gradient, scale, condition = (np.array(x) for x in zip(*rows, strict=True))
+    return Expected(loss, weight, gradient, scale, largest, condition)
 
 
 def _expected_sigmoid(point: dict[str, Any], z: np.ndarray, t: np.ndarray, call_weight: np.ndarray | None) -> Expected:
