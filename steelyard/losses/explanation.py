@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from steelyard.errors import InputError
 from steelyard.losses.base import Loss
+from steelyard.losses.label_ranking import ZLPR, TwoWay
 from steelyard.losses.sigmoid import SigmoidCrossEntropy
 from steelyard.losses.softmax import SoftmaxCrossEntropy
 from steelyard.weights import ClassCounts, as_counts
@@ -119,6 +120,8 @@ def explain(loss: Loss, counts: Any) -> Explanation:
     >>> round(e.threshold, 3)
     0.1
     """
+    if isinstance(loss, (TwoWay, ZLPR)):
+        return _of_ranking(loss, as_counts(counts))
     if not isinstance(loss, (SoftmaxCrossEntropy, SigmoidCrossEntropy)):
         raise InputError(
             "a SoftmaxCrossEntropy or SigmoidCrossEntropy", type(loss).__name__, "of a front, hand over its `.loss`."
@@ -145,6 +148,22 @@ def explain(loss: Loss, counts: Any) -> Explanation:
         threshold=threshold,
         rare_share=shares,
         warnings=tuple(_warnings(loss, counts, pull)),
+    )
+
+
+def _of_ranking(loss: Loss, counts: ClassCounts) -> Explanation:
+    averaged = {"mean": "Σ s over the rows that count.", "sum": "none: the sum over rows.", "none": "none: each row's."}
+    return Explanation(
+        loss=repr(loss),
+        minimiser=(
+            "labels that are there are ranked above those that are not; logits are no log-odds, and nothing recovers "
+            "probabilities from them: calibrate, or choose thresholds with sy.decisions."
+        ),
+        denominator=averaged[loss.reduction],
+        classes=tuple(counts.classes),
+        priors=tuple(float(p) for p in counts.priors),
+        pull=None,
+        threshold=None,
     )
 
 
