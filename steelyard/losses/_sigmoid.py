@@ -9,8 +9,8 @@
 
 v is the positive weight, w a weight per label, O[truth, decision] the outcome weights, taken in expectation over
 the decision σ(z) with the gradient stopped, as pair weights are in the softmax family. Sources: positive weight,
-TensorFlow's weighted_cross_entropy_with_logits; γ₊ ≠ γ₋ and the probability shift m, Ridnik et al., ICCV 2021, eq. 4,
-5 and 7; ι, λ and r, Wu et al., ECCV 2020.
+TensorFlow's weighted_cross_entropy_with_logits; γ₊ ≠ γ₋ and the probability shift m, Ridnik et al., ICCV 2021; ι, λ
+and r, Wu et al., ECCV 2020.
 
 Numerics. −log p = softplus(−a₊) and −log(1 − σ(a₋)) = softplus(a₋): neither probability is formed. For the shift see
 `_entropy`.

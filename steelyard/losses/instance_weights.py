@@ -91,7 +91,7 @@ class GradientDensity:
 
     References
     ----------
-    Li, Liu and Wang, AAAI 2019, eq. 3 to 8 (arXiv:1811.05181).
+    Li, Liu and Wang, AAAI 2019 (arXiv:1811.05181).
 
     Examples
     --------

@@ -50,8 +50,8 @@ class ZLPR(Loss):
         ℓ = log(1 + Σ_i (1 − t_i) e^(z_i)) + log(1 + Σ_i t_i e^(−z_i))
         mean = Σ s·ℓ / Σ s over rows
 
-    Targets t ∈ [0, 1] are shaped like the logits, (batch, n_labels); soft ones as in section 3.4 of the paper. A logit
-    above 0 predicts its label.
+    Targets t ∈ [0, 1] are shaped like the logits, (batch, n_labels); soft ones as in the paper's soft version. A
+    logit above 0 predicts its label.
 
     Parameters
     ----------
@@ -290,7 +290,7 @@ class TwoWay(Loss):
 @recipe(
     formula="log(1 + Σ_absent e^z) + log(1 + Σ_present e^(−z))",
     when="several labels per row, few of many: every label that is there above every one that is not, with 0 between",
-    source="Su et al., 2022, eq. 4 (arXiv:2208.02955)",
+    source="Su et al., 2022 (arXiv:2208.02955)",
 )
 def zlpr(**settings: Any) -> ZLPR:
     """Return the zero-bounded log-sum-exp and pairwise rank-based loss.

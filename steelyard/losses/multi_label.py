@@ -19,7 +19,7 @@ _STEEPEST = 60.0  # γμ: e^(−60) is the smallest weight of a negative, and it
 @recipe(
     formula="t (1 − p)^γ₊ (−log p) + (1 − t) u^γ₋ (−log(1 − u)),   u = max(p − m, 0)",
     when="several labels per row, mostly absent, some of them forgotten by who labelled",
-    source="Ridnik et al., ICCV 2021, eq. 4, 5 and 7 (arXiv:2009.14119)",
+    source="Ridnik et al., ICCV 2021 (arXiv:2009.14119)",
 )
 def asymmetric(
     gamma_neg: Any = 4.0, gamma_pos: Any = 0.0, probability_shift: Any = 0.05, **settings: Any
@@ -146,7 +146,7 @@ def distribution_balanced(
 @recipe(
     formula="t q (−log p) + (1 − t) f (−log(1 − p)),   f = σ(γ (G₊/G₋ − μ)),   q = 1 + α (1 − f)",
     when="long tails where rare labels are drowned by negatives: weights follow the gradients that each label had",
-    source="Tan et al., CVPR 2021, eq. 6 to 9 (arXiv:2012.08548)",
+    source="Tan et al., CVPR 2021 (arXiv:2012.08548)",
 )
 def equalization_v2(
     positive_gradient: Any,
