@@ -91,7 +91,7 @@ class Loss(keras.losses.Loss):
         mask = _mask_of(y_pred)
         y_pred = ops.convert_to_tensor(y_pred)
         y_true = self._targets(y_true, y_pred)
-        example_rank = len(y_pred.shape) - (0 if self._structure.dense_targets else 1)
+        example_rank = len(y_pred.shape) - (0 if self._structure.entrywise else 1)
         weight = self._weight(sample_weight, mask, y_pred, example_rank)
         xp = _ops.namespace(y_pred)
         values = self._values(xp, y_pred)

@@ -35,6 +35,8 @@ def losses(n_classes: int) -> dict[str, Any]:
         "smoothed": sy.losses.cross_entropy(label_smoothing=0.02),
         "sigmoid": sy.losses.SigmoidCrossEntropy(pos_weight=3.0),
         "sigmoid focal": sy.losses.SigmoidCrossEntropy(pos_weight=2.0, gamma_pos=1.0, gamma_neg=2.0),
+        "asymmetric": sy.losses.asymmetric(gamma_neg=1.0, gamma_pos=0.5, probability_shift=0.01),
+        "tolerant of negatives": sy.losses.SigmoidCrossEntropy(neg_scale=1.5, logit_offset=-0.7),
     }
 
 

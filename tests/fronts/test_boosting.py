@@ -181,3 +181,9 @@ def test_bad_input(front):
         make(sy.losses.cross_entropy(), later=sy.losses.binary_cross_entropy(), after=3)
     with pytest.raises(InputError, match="`after` ≥ 0"):
         make(sy.losses.cross_entropy(), later=sy.losses.focal(), after=-1)
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_two_labels_are_not_two_classes(front):
+    with pytest.raises(InputError, match="one label: two classes have one score; got `pos_weight` for 2 labels"):
+        getattr(sy.boosting, front)(sy.losses.binary_cross_entropy([1.0, 3.0]))

@@ -203,6 +203,8 @@ SIGMOID = {
     "pos_weight": sy.losses.binary_cross_entropy(9.0),
     "focal": sy.losses.sigmoid_focal(2.0, 0.25),
     "asymmetric": sy.losses.SigmoidCrossEntropy(gamma_pos=0.5, gamma_neg=4.0, pos_weight=3.0),
+    "shifted": sy.losses.asymmetric(gamma_neg=1.0, gamma_pos=0.5, probability_shift=0.02),
+    "tolerant": sy.losses.SigmoidCrossEntropy(neg_scale=3.0, logit_offset=-0.7, gamma_neg=2.0),
     "outcomes": sy.losses.outcome_weighted([[1.0, 2.0], [5.0, 1.5]]),
     "everything": sy.losses.SigmoidCrossEntropy(
         pos_weight=2.0, outcome_weight=[[1.0, 2.0], [5.0, 1.5]], gamma_pos=1.0, gamma_neg=2.0, class_weight=7.0
@@ -221,7 +223,7 @@ def test_recovers_the_probability_of_a_label(name: str, eta: float) -> None:
     point = loss.to_dict()
 
     def slope(z: float) -> float:
-        positive, negative = (sigmoid_entry(point, z, t, 0, 1).gradient[0] for t in (1.0, 0.0))
+        positive, negative = (sigmoid_entry(point, z, [t], 0).gradient[0] for t in (1.0, 0.0))
         return eta * positive + (1.0 - eta) * negative
 
     z = brentq(slope, -30.0, 30.0, xtol=1e-14, rtol=1e-14)
