@@ -44,8 +44,8 @@ class OutputBias(keras.initializers.Initializer):
     >>> counts = sy.ClassCounts.from_counts({"no": 950, "yes": 50})
     >>> head = keras.layers.Dense(2, kernel_initializer="zeros", bias_initializer=sy.keras.OutputBias(counts))
     >>> model = keras.Sequential([keras.layers.Input((4,)), head, keras.layers.Softmax()])
-    >>> model.predict(np.zeros((1, 4)), verbose=0).round(3).tolist()
-    [[0.95, 0.05]]
+    >>> print(model.predict(np.zeros((1, 4)), verbose=0).round(3))
+    [[0.95 0.05]]
     """
 
     def __init__(self, counts: Any, loss: Any = None) -> None:

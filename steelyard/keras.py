@@ -11,13 +11,14 @@ from keras import ops
 
 from steelyard import _ops
 from steelyard._keras_bias import OutputBias
+from steelyard._keras_schedule import ClassWeightScheduler
 from steelyard.errors import InputError
 from steelyard.losses import from_dict
 from steelyard.losses.base import Loss as CoreLoss
 from steelyard.losses.reduction import check_denominator, mean
 from steelyard.losses.switching import check_classes, closed, numbers_of, opened
 
-__all__ = ["Loss", "OutputBias"]
+__all__ = ["ClassWeightScheduler", "Loss", "OutputBias"]
 
 
 @keras.saving.register_keras_serializable(package="steelyard")
