@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -105,11 +106,10 @@ def _of_arrays(data: Any, labels: Any, seed: int) -> tuple[list[Any], int, Calla
     by = data[1] if labels is None else labels
     if tf.nest.is_nested(by) and not isinstance(by, list):
         raise InputError("one label for each row", f"{type(by).__name__}", "say by which to balance: labels=….")
+    shape = tuple(by.shape) if hasattr(by, "shape") else np.shape(by)
+    if not shape or shape[0] != lengths[0] or prod(shape) != shape[0]:
+        raise InputError(f"one label for each of {lengths[0]} rows", f"shape {shape}", "say by which: labels=….")
     codes = ClassCounts.from_labels(by).encode(by)
-    if codes.size != lengths[0]:
-        raise InputError(
-            f"one label for each of {lengths[0]} rows", f"shape {codes.shape}", "say by which to balance: labels=…."
-        )
     streams = []
     for c in np.unique(codes):
         own = np.flatnonzero(codes.reshape(-1) == c)
@@ -130,23 +130,23 @@ def _of_data_set(data: Any, labels: Any, counts: Any) -> tuple[list[Any], int]:
         raise InputError("a data set of (x, y) or (x, y, sample_weight)", f"elements {spec}", "say labels=….")
 
     def label_of(*element: Any) -> Any:
-        label = element[1] if labels is None else labels(*element)
-        if not hasattr(label, "shape") or label.shape.num_elements() != 1:
-            shape = getattr(label, "shape", type(label).__name__)
-            raise InputError("one label for each element", f"{shape}", "unbatch it, or say labels=….")
-        return tf.reshape(label, ())
+        return element[1] if labels is None else labels(*element)
 
-    seen = data.map(label_of, num_parallel_calls=tf.data.AUTOTUNE)
+    given = data.map(label_of, num_parallel_calls=tf.data.AUTOTUNE)
+    kind = given.element_spec
+    if not isinstance(kind, tf.TensorSpec) or kind.shape.num_elements() != 1:
+        raise InputError("one label for each element", f"{kind}", "unbatch it, or say labels=….")
+    seen = given.map(lambda label: tf.reshape(label, ()))
     if counts is None:
         kept = ClassCounts.from_batches(map(_readable, seen.batch(1 << 14).as_numpy_iterator()))
     else:
         kept = as_counts(counts)
-    dtype = seen.element_spec.dtype
     streams = []
     for name, n in zip(kept.classes, kept.counts, strict=True):
         if n > 0:
-            wanted = tf.constant(name, dtype)
-            streams.append(data.filter(lambda *element, wanted=wanted: tf.equal(label_of(*element), wanted)).repeat())
+            wanted = tf.constant(name, kind.dtype, kind.shape)
+            own = data.filter(lambda *element, wanted=wanted: tf.reshape(tf.equal(label_of(*element), wanted), ()))
+            streams.append(own.repeat())
     return streams, int(kept.counts.sum())
 
 

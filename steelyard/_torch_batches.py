@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -74,12 +75,10 @@ class BalancedBatchSampler(Sampler[list[int]]):
         rank: int | None = None,
         seed: int = 0,
     ) -> None:
-        counts = ClassCounts.from_labels(labels)
-        encoded = counts.encode(labels)
-        if encoded.size != len(encoded) or not encoded.size:
-            raise InputError(
-                "`labels` with one label for each row", f"shape {encoded.shape}", "say by which label to balance."
-            )
+        shape = tuple(labels.shape) if hasattr(labels, "shape") else np.shape(labels)
+        if not shape or not shape[0] or prod(shape) != shape[0]:
+            raise InputError("`labels` with one label for each row", f"shape {shape}", "say by which label to balance.")
+        encoded = ClassCounts.from_labels(labels).encode(labels)
         self._labels = encoded.reshape(-1)
         together = torch.distributed.is_available() and torch.distributed.is_initialized()
         if num_replicas is None:

@@ -97,6 +97,9 @@ def _solved(loss: Loss, wanted: NDArray[np.float64], score: Any) -> NDArray[np.f
             return np.asarray(wanted - score(np.asarray(loss.posterior(b[None])[0], np.float64)))
 
     off = missing(bias)
+    if not np.isfinite(off).all():  # smoothing keeps every probability away from 0: not all logits are an optimum
+        bias = np.zeros_like(bias)
+        off = missing(bias)
     for _ in range(_STEPS):
         if np.abs(off).max() < _CLOSE:
             return np.asarray(bias.round(9) + 0.0)

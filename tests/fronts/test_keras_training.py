@@ -128,7 +128,6 @@ def test_the_number_of_rows_as_the_denominator_is_keras_own_mean() -> None:
     assert sy.keras.Loss.from_config(ours.loss.get_config()).denominator == "rows"
 
 
-@pytest.mark.skipif(BACKEND == "torch", reason="Keras on torch accumulates over one batch less than asked for")
 def test_accumulated_gradients_are_exact_with_a_denominator_that_parts_share() -> None:
     s = np.linspace(0.1, 2.0, 32).astype(np.float32)
     kernels = []
