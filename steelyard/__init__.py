@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from steelyard.comparison.stored import load
     from steelyard.comparison.tuned import tune
     from steelyard.explanation import explain
-    from steelyard.weights import ClassCounts, class_weight, class_weight_names
+    from steelyard.weights import ClassCounts, class_weight, class_weight_names, schedules
 
 __version__ = "0.1.0"
 
@@ -26,6 +26,7 @@ _HOME = {
     "explain": "steelyard.explanation",
     "compare": "steelyard.comparison",
     "load": "steelyard.comparison.stored",
+    "schedules": "steelyard.weights",
     "tune": "steelyard.comparison.tuned",
 }
 _MODULES = ("losses", "decisions", "strategies", "torch", "keras", "tensorflow", "jax", "boosting", "sklearn")
@@ -39,6 +40,7 @@ __all__ = [
     "explain",
     "load",
     "losses",
+    "schedules",
     "strategies",
     "tune",
 ]

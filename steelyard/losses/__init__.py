@@ -30,11 +30,12 @@ from steelyard.losses.registry import describe, get, names
 from steelyard.losses.regularized import *  # noqa: F403
 from steelyard.losses.sigmoid import SigmoidCrossEntropy
 from steelyard.losses.softmax import SoftmaxCrossEntropy
+from steelyard.losses.starting import output_bias
 from steelyard.losses.weighted import *  # noqa: F403
 
 __all__ = ["Loss", "SigmoidCrossEntropy", "SoftmaxCrossEntropy", "aligned", "describe", "from_dict", "get", "names"]
 __all__ += names()
-__all__ += ["ZLPR", "TwoWay", "equalization_offset", "gcl_offset"]
+__all__ += ["ZLPR", "TwoWay", "equalization_offset", "gcl_offset", "output_bias"]
 __all__ += ["GradientBalance", "GradientDensity", "gradient_norm", "influence_balanced_weight"]
 
 _FAMILIES: dict[str, type[Loss]] = {k.__name__: k for k in (SigmoidCrossEntropy, SoftmaxCrossEntropy, TwoWay, ZLPR)}

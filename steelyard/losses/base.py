@@ -230,6 +230,23 @@ class Loss:
         """
         xp = self._namespace(logits, targets, sample_weight)
         values = self._constants(xp, logits)
+        return self.sums(xp, values, logits, targets, sample_weight, class_weight, None, class_axis, logit_offset)
+
+    @unconverted
+    def sums(
+        self,
+        xp: ModuleType,
+        values: Any,
+        logits: Tensor,
+        targets: Tensor,
+        sample_weight: Tensor | None = None,
+        class_weight: Tensor | None = None,
+        denominator: Tensor | float | str | None = None,
+        class_axis: int = 1,
+        logit_offset: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return both sums at `values`, parameters that a front keeps in its framework's own tensors."""
+        check_denominator(denominator)
         try:
             terms = self._terms(xp, values, logits, targets, sample_weight, class_weight, class_axis, logit_offset)
         except (IndexError, RuntimeError):
@@ -238,9 +255,9 @@ class Loss:
         numerator = xp.total(terms.numerator)
         if xp.concrete(numerator):
             checks.after(xp, self, numerator, logits, targets, sample_weight, class_axis)
-        denominator = self._denominator(xp, terms, numerator, None)
+        by = self._denominator(xp, terms, numerator, denominator)
         dtype = terms.numerator.dtype
-        return xp.cast(numerator, dtype), xp.cast(denominator, dtype)
+        return xp.cast(numerator, dtype), xp.cast(by, dtype)
 
     @unconverted
     def value(self, logits: Tensor, targets: Tensor, class_axis: int = 1) -> Tensor:
