@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
 
@@ -19,15 +19,17 @@ __all__ = ["Loss", "Terms"]
 
 Tensor = Any
 
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
 _pytrees: set[type] = set()
 
 
-def unconverted(method: Any) -> Any:
+def unconverted(method: _Method) -> _Method:
     """Mark a method for TensorFlow's AutoGraph, which then runs it as it stands.
 
     No branch here depends on a value in a graph; rewriting the library takes seconds and garbles error messages.
     """
-    method.autograph_info__ = {}
+    method.autograph_info__ = {}  # type: ignore[attr-defined]
     return method
 
 

@@ -49,8 +49,8 @@ def output_bias(counts: Any, loss: Loss | None = None) -> NDArray[np.float64]:
 
     Numerics
     --------
-    Logits are moved by how far the log-odds of the posterior are off, with steps that shrink where they overshoot, until
-    they are right to 1e-10. A class without rows counts as the rarest that has some.
+    Logits are moved by how far the log-odds of the posterior are off, with steps that shrink where they overshoot,
+    until they are right to 1e-10. A class without rows counts as the rarest that has some.
 
     References
     ----------

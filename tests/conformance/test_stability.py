@@ -1,4 +1,4 @@
-"""Gradients that are finite, alive and of the right sign: z ∈ {0, ±1, ±30, ±100, ±1e4}, every γ, dtype, recipe, framework.
+"""Gradients that are finite, alive and of the right sign: z ∈ {0, ±1, ±30, ±100, ±1e4}, every γ, recipe, framework.
 
 Hypothesis looks for logits of the grid that break it. `test_extreme_logits.py` compares numbers with the reference at
 fixed patterns; here only signs and life are asked for, at any combination.

@@ -55,7 +55,7 @@ def main(names: list[str]) -> None:
     mesh = Mesh(np.array(jax.devices()), ("ranks",))
     for name in names:
         loss, y = loss_of(name), targets_of(name)
-        tell(name, "one call", *jax.value_and_grad(lambda w: loss(X @ w, y, sample_weight=WEIGHTS))(jnp.asarray(W)))
+        tell(name, "one call", *jax.value_and_grad(lambda w: loss(X @ w, y, sample_weight=WEIGHTS))(jnp.asarray(W)))  # noqa: B023
         for case, dealt in ONE_RANK.items():
             rows = [tuple(jnp.asarray(v[part]) for v in (X, y, WEIGHTS)) for part in dealt[0]]
             tell(name, case, *accumulated(loss, jnp.asarray(W), rows))
@@ -64,7 +64,7 @@ def main(names: list[str]) -> None:
         @jax.jit
         @partial(jax.shard_map, mesh=mesh, in_specs=(P(), P("ranks"), P("ranks"), P("ranks")), out_specs=P())
         def sharded(w: Any, x: Any, y: Any, s: Any) -> tuple[Any, Any]:
-            return step(loss, jax.lax.pcast(w, "ranks", to="varying"), x[0], y[0], s[0])
+            return step(loss, jax.lax.pcast(w, "ranks", to="varying"), x[0], y[0], s[0])  # noqa: B023
 
         for case, dealt in TWO_RANKS.items():
             blocks = padded(name, dealt)
@@ -73,7 +73,7 @@ def main(names: list[str]) -> None:
             tell(name, f"{case}, shard_map", *sharded(jnp.asarray(W), *blocks))
         # arrays that are cut over devices, and a plain call: the compiler adds what has to be added
         cut = [jax.device_put(v, NamedSharding(mesh, P("ranks"))) for v in (X, y, WEIGHTS)]
-        whole = jax.jit(jax.value_and_grad(lambda w, x, y, s: loss(x @ w, y, sample_weight=s)))
+        whole = jax.jit(jax.value_and_grad(lambda w, x, y, s: loss(x @ w, y, sample_weight=s)))  # noqa: B023
         tell(name, "arrays over two devices", *whole(jnp.asarray(W), *cut))
 
 

@@ -35,7 +35,7 @@ TWO_RANKS: dict[str, Slices] = {
     "two ranks": [[slice(0, 12)], [slice(12, ROWS)]],
     "two uneven ranks": [[slice(0, 19)], [slice(19, ROWS)]],
     "an idle rank": [[slice(0, ROWS)], [slice(0, 0)]],
-    "two ranks, four micro-batches each": [_cut(3, 6, 9)[:3] + [slice(9, 12)], _cut(12, 15, 18, 21)[1:]],
+    "two ranks, four micro-batches each": [[*_cut(3, 6, 9)[:3], slice(9, 12)], _cut(12, 15, 18, 21)[1:]],
     "two ranks, uneven micro-batches, one empty": [[slice(0, 1), slice(1, 10)], [slice(10, 10), slice(10, ROWS)]],
 }
 
@@ -53,4 +53,4 @@ def targets_of(name: str) -> np.ndarray:
 
 
 def tell(name: str, case: str, value: Any, gradient: Any) -> None:
-    print("result", json.dumps([name, case, float(value), np.asarray(gradient, np.float64).tolist()]), flush=True)
+    print("result", json.dumps([name, case, float(value), np.asarray(gradient, np.float64).tolist()]), flush=True)  # noqa: T201
