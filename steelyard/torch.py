@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from steelyard._ops import torch as _xp
 from steelyard._torch_batches import BalancedBatchSampler
 from steelyard._torch_mean import ExactMean
-from steelyard.kernels.torch_linear import WORKSPACE, numerator_and_denominator, reduced
+from steelyard.errors import one_of
+from steelyard.kernels.torch_linear import KERNELS, WORKSPACE, numerator_and_denominator, reduced
 from steelyard.losses.base import Loss as CoreLoss
 from steelyard.losses.softmax import SoftmaxCrossEntropy
 from steelyard.losses.switching import check_classes, closed, numbers_of, opened, present
@@ -167,6 +168,7 @@ def linear_loss(
     class_weight: Tensor | None = None,
     denominator: Tensor | float | str | None = None,
     workspace: int = WORKSPACE,
+    kernel: str = "auto",
 ) -> Tensor:
     """Return ``loss(hidden @ weight.T + bias, targets)`` without ever holding all logits.
 
@@ -196,6 +198,9 @@ def linear_loss(
         makes their gradients add up to that of one batch.
     workspace : int, default 512 MiB
         Bytes that chunks of logits and what is made of them may take; at least one row is taken at a time.
+    kernel : {"auto", "fused", "formula"}, default "auto"
+        "auto" takes Triton's kernels for integer targets on a CUDA device, and the formula, chunk by chunk, elsewhere;
+        "fused" is an error elsewhere.
 
     Returns
     -------
@@ -225,7 +230,7 @@ def linear_loss(
     structure = opened(loss, None, False)
     values = structure._constants(_xp, hidden)
     return reduced(
-        structure, values, hidden, weight, bias, targets, sample_weight, class_weight, denominator, workspace
+        structure, values, hidden, weight, bias, targets, sample_weight, class_weight, denominator, workspace, kernel
     )
 
 
@@ -244,8 +249,8 @@ class LinearLoss(nn.Module):
         Whether the layer has one.
     pairs : bool, default False
         Hold the (n_classes, n_classes) parameters too, so that `assign` reaches them.
-    workspace : int, default 512 MiB
-        Bytes that chunks of logits may take.
+    workspace, kernel
+        See `linear_loss`.
 
     Attributes
     ----------
@@ -279,12 +284,13 @@ class LinearLoss(nn.Module):
         bias: bool = True,
         pairs: bool = False,
         workspace: int = WORKSPACE,
+        kernel: str = "auto",
     ) -> None:
         super().__init__()
         linear = nn.Linear(in_features, n_classes, bias)  # its initial values
         self.weight, self.bias = linear.weight, linear.bias
         self.criterion = Loss(loss, n_classes, pairs)
-        self.workspace = workspace
+        self.workspace, self.kernel = workspace, one_of("kernel", kernel, KERNELS)
 
     def forward(
         self,
@@ -306,6 +312,7 @@ class LinearLoss(nn.Module):
             class_weight,
             denominator,
             self.workspace,
+            self.kernel,
         )
 
     def numerator_and_denominator(
@@ -335,6 +342,7 @@ class LinearLoss(nn.Module):
             sample_weight,
             class_weight,
             self.workspace,
+            self.kernel,
         )
 
     def logits(self, hidden: Tensor) -> Tensor:

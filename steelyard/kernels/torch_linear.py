@@ -12,6 +12,7 @@ Each is one operator of torch: compiled graphs hold it as it is, and which kerne
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from math import prod
 from typing import Any, NamedTuple
 
@@ -19,20 +20,22 @@ import torch
 from torch import Tensor
 
 from steelyard._ops import torch as _xp
-from steelyard.errors import InputError
+from steelyard.errors import InputError, one_of
 from steelyard.losses import _softmax, checks
 from steelyard.losses.base import Loss, Terms
 from steelyard.losses.layout import Layout, broadcast_weight
 from steelyard.losses.reduction import check_denominator, mean
 from steelyard.losses.softmax import SoftmaxCrossEntropy
 
-__all__ = ["WORKSPACE", "numerator_and_denominator", "reduced"]
+__all__ = ["KERNELS", "WORKSPACE", "Call", "Result", "Wanted", "numerator_and_denominator", "reduced"]
 
+KERNELS = ("auto", "fused", "formula")
 WORKSPACE = 512 * 2**20  # bytes
 
 # tensors of the size of a chunk's logits that exist at once, by integer targets and by targets over all classes:
 # measured (benchmarks/gpu/linear_on_the_cpu.py), rounded up
 _LIVE, _LIVE_DENSE = 7, 13
+_CACHE_BYTES, _FEW_ROWS = 64 * 2**20, 64
 # a block of W in the dtype of the arithmetic, where that is wider than its own
 _BLOCK_BYTES = 16 * 2**20
 
@@ -51,21 +54,27 @@ class Call(NamedTuple):
     ignore_index: int | None
     positions: int  # rows of the call's class weights (batch, c) stand for this many rows each
     workspace: int
+    kernel: str  # of KERNELS
 
     @property
     def numbers(self) -> _softmax.Parameters:
+        """The parameters by name, None where absent."""
         return _softmax.Parameters(
             **dict(zip(self.names.split(",") if self.names else (), self.parameters, strict=True))
         )
 
 
-class _Wanted(NamedTuple):
+class Wanted(NamedTuple):
+    """Which gradients are asked for."""
+
     hidden: bool
     weight: bool
     bias: bool
 
 
-class _Result(NamedTuple):
+class Result(NamedTuple):
+    """What a sweep over the rows leaves."""
+
     loss: Tensor  # (n,) s·ω·ℓ
     weight: Tensor  # (n,) s·ω
     d_hidden: Tensor | None
@@ -101,10 +110,12 @@ def rows_at_once(call: Call, wide: torch.dtype) -> int:
     p = call.numbers
     dense = call.targets.ndim == 2 or p.label_smoothing is not None or p.cost_matrix is not None
     row = call.weight.shape[0] * wide.itemsize * (_LIVE_DENSE if dense else _LIVE)
-    return max(1, int(call.workspace // row))
+    # few enough for the cache, but enough that a product is more than reading W
+    wanted = max(_FEW_ROWS, _CACHE_BYTES // row) if call.hidden.device.type == "cpu" else call.workspace // row
+    return int(max(1, min(wanted, call.workspace // row)))
 
 
-def _chunked(call: Call, scale: Tensor | None, want: _Wanted) -> _Result:
+def _chunked(call: Call, scale: Tensor | None, want: Wanted) -> Result:
     """Return losses and the gradients of Σ scale·ω·ℓ by the formula, on any device."""
     wide = _xp.compute_dtype(call.hidden)
     hidden, targets, n = call.hidden, call.targets, call.hidden.shape[0]
@@ -128,11 +139,11 @@ def _chunked(call: Call, scale: Tensor | None, want: _Wanted) -> _Result:
             None if d_hidden is None else d_hidden[at], d_weight, d_bias,
         )  # fmt: skip
     if keep is None:
-        return _Result(loss, weight, d_hidden, d_weight, d_bias)
+        return Result(loss, weight, d_hidden, d_weight, d_bias)
     loss, weight = (x.new_zeros(n).index_copy_(0, keep, x) for x in (loss, weight))
     if d_hidden is not None:
         d_hidden = torch.zeros_like(call.hidden).index_copy_(0, keep, d_hidden)
-    return _Result(loss, weight, d_hidden, d_weight, d_bias)
+    return Result(loss, weight, d_hidden, d_weight, d_bias)
 
 
 def _numbers(call: Call, keep: Tensor | None, at: slice) -> _softmax.Parameters:
@@ -177,10 +188,9 @@ def _chunk(
     if d_bias is not None:
         d_bias.add_(g.sum(0))
     if d_hidden is not None:
-        total = torch.zeros_like(x)
-        for columns, block in _blocks(call.weight, hidden.dtype, wide):
-            total.addmm_(g[:, columns], block)
-        d_hidden.copy_(total)
+        # summed in the wider dtype in any case; this is the last product, so its operands may be what the result is
+        narrow = hidden.dtype if hidden.dtype == torch.bfloat16 else wide  # float16 does not reach far enough down
+        d_hidden.copy_(g.to(narrow) @ call.weight.to(hidden.dtype).to(narrow))
     return loss, weight
 
 
@@ -191,16 +201,36 @@ def _without_neutral(call: Call) -> Call:
     for one, other in (("cost_matrix", "cost_coefficient"), ("cost_coefficient", "cost_matrix")):
         if one not in left:
             left.pop(other, None)
-    # weights by pair are a matrix and weights by prediction none of rows: without weights the form must be the plain one
+    # without weights the form is the plain one, whatever they would go by
     by = call.weight_by if "class_weight" in left else "target"
     return call._replace(parameters=list(left.values()), names=",".join(left), weight_by=by)
 
 
-def _sweep(call: Call, scale: Tensor | None, want: _Wanted) -> _Result:
-    if call.hidden.device.type == "cpu":
-        call = _without_neutral(call)
+def _sweep(call: Call, scale: Tensor | None, want: Wanted) -> Result:
     with torch.autocast(call.hidden.device.type, enabled=False):
+        if call.hidden.device.type == "cpu":
+            call = _without_neutral(call)
+        if _by_triton(call):
+            from steelyard.kernels.triton_sweep import sweep
+
+            return sweep(call, scale, want)
         return _chunked(call, scale, want)
+
+
+def _by_triton(call: Call) -> bool:
+    """Whether a call goes to the kernels of a GPU; an error where it should and cannot."""
+    if call.kernel == "formula":
+        return False
+    why = None
+    if not call.hidden.is_cuda:
+        why = f"tensors on {call.hidden.device.type}"
+    elif call.targets.ndim == 2:
+        why = "targets over all classes"
+    elif find_spec("triton") is None:
+        why = "no Triton installed"
+    if why is not None and call.kernel == "fused":
+        raise InputError("integer targets on a CUDA device, and Triton, with kernel='fused'", why, "kernel='auto'.")
+    return why is None
 
 
 def _or_empty(x: Tensor | None, like: Tensor) -> Tensor:
@@ -223,14 +253,26 @@ def _linear_sum(
     ignore_index: int | None,
     positions: int,
     workspace: int,
+    kernel: str,
     want_hidden: bool,
     want_weight: bool,
     want_bias: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     call = Call(
-        hidden, weight, bias, targets, sample_weight, parameters, names, weight_by, ignore_index, positions, workspace
+        hidden,
+        weight,
+        bias,
+        targets,
+        sample_weight,
+        parameters,
+        names,
+        weight_by,
+        ignore_index,
+        positions,
+        workspace,
+        kernel,
     )
-    r = _sweep(call, sample_weight, _Wanted(want_hidden, want_weight, want_bias))
+    r = _sweep(call, sample_weight, Wanted(want_hidden, want_weight, want_bias))
     return (
         _xp.total(r.loss),
         r.loss,
@@ -271,11 +313,23 @@ def _linear_rows(
     ignore_index: int | None,
     positions: int,
     workspace: int,
+    kernel: str,
 ) -> tuple[Tensor, Tensor]:
     call = Call(
-        hidden, weight, bias, targets, sample_weight, parameters, names, weight_by, ignore_index, positions, workspace
+        hidden,
+        weight,
+        bias,
+        targets,
+        sample_weight,
+        parameters,
+        names,
+        weight_by,
+        ignore_index,
+        positions,
+        workspace,
+        kernel,
     )
-    r = _sweep(call, sample_weight, _Wanted(False, False, False))
+    r = _sweep(call, sample_weight, Wanted(False, False, False))
     return r.loss, r.weight
 
 
@@ -299,15 +353,27 @@ def _linear_rows_gradient(
     ignore_index: int | None,
     positions: int,
     workspace: int,
+    kernel: str,
     want_hidden: bool,
     want_weight: bool,
     want_bias: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     call = Call(
-        hidden, weight, bias, targets, sample_weight, parameters, names, weight_by, ignore_index, positions, workspace
+        hidden,
+        weight,
+        bias,
+        targets,
+        sample_weight,
+        parameters,
+        names,
+        weight_by,
+        ignore_index,
+        positions,
+        workspace,
+        kernel,
     )
     scale = upstream if sample_weight is None else upstream * sample_weight
-    r = _sweep(call, scale, _Wanted(want_hidden, want_weight, want_bias))
+    r = _sweep(call, scale, Wanted(want_hidden, want_weight, want_bias))
     return _or_empty(r.d_hidden, hidden), _or_empty(r.d_weight, weight), _or_empty(r.d_bias, weight)
 
 
@@ -327,14 +393,16 @@ def _linear_rows_gradient_like(
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], extra: Sequence[Tensor] = ()) -> None:
-    hidden, weight, bias, targets, sample_weight, parameters, *ctx.settings = inputs[:11]
+    hidden, weight, bias, targets, sample_weight, parameters, *ctx.settings = inputs[:12]
     ctx.n_parameters = len(parameters)
     ctx.save_for_backward(hidden, weight, bias, targets, sample_weight, *parameters, *extra)
 
 
 def _kept(ctx: Any) -> tuple[Call, tuple[Tensor, ...]]:
     saved, n = ctx.saved_tensors, ctx.n_parameters
-    return Call(*saved[:5], list(saved[5 : 5 + n]), *ctx.settings), saved[5 + n :]
+    hidden, weight, bias, targets, sample_weight = saved[:5]
+    call = Call(hidden, weight, bias, targets, sample_weight, list(saved[5 : 5 + n]), *ctx.settings)
+    return call, saved[5 + n :]
 
 
 def _by_the_formula(call: Call, upstream: Tensor, summed: bool, want: Sequence[bool]) -> list[Tensor | None]:
@@ -359,7 +427,7 @@ def _by_the_formula(call: Call, upstream: Tensor, summed: bool, want: Sequence[b
 
 
 def _sum_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    ctx.want = inputs[11:]
+    ctx.want = inputs[12:]
     _keep(ctx, inputs, output[3:])
     ctx.mark_non_differentiable(*output[1:])
     ctx.set_materialize_grads(False)
@@ -375,7 +443,7 @@ def _sum_backward(ctx: Any, upstream: Tensor | None, *_: Any) -> tuple[Any, ...]
             (upstream * d).to(x.dtype) if wanted and x is not None else None
             for x, d, wanted in zip(call[:3], stored, ctx.want, strict=True)
         ]
-    return (*grads, None, None, [None] * ctx.n_parameters, *[None] * 8)
+    return (*grads, None, None, [None] * ctx.n_parameters, *[None] * 9)
 
 
 def _rows_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -393,7 +461,7 @@ def _rows_backward(ctx: Any, upstream: Tensor | None, _: Any) -> tuple[Any, ...]
     elif upstream is not None:
         found = _linear_rows_gradient(upstream.contiguous(), *call, *want)
         grads = [g.to(x.dtype) if w and x is not None else None for x, g, w in zip(call[:3], found, want, strict=True)]
-    return (*grads, None, None, [None] * ctx.n_parameters, *[None] * 5)
+    return (*grads, None, None, [None] * ctx.n_parameters, *[None] * 6)
 
 
 _linear_sum.register_autograd(_sum_backward, setup_context=_sum_setup)
@@ -414,10 +482,11 @@ def reduced(
     class_weight: Tensor | None,
     denominator: Tensor | float | str | None,
     workspace: int,
+    kernel: str,
 ) -> Tensor:
     """Return the loss of ``hidden @ weight.T + bias``, reduced as `loss` says."""
     check_denominator(denominator)
-    call = _call(loss, values, hidden, weight, bias, targets, sample_weight, class_weight, workspace)
+    call = _call(loss, values, hidden, weight, bias, targets, sample_weight, class_weight, workspace, kernel)
     shape = tuple(hidden.shape[:-1])
     if loss.reduction == "none":
         rows, _ = _linear_rows(*call)
@@ -441,9 +510,10 @@ def numerator_and_denominator(
     sample_weight: Tensor | None,
     class_weight: Tensor | None,
     workspace: int,
+    kernel: str,
 ) -> tuple[Tensor, Tensor]:
     """Return Σ s·ω·ℓ, differentiable, and Σ s·ω."""
-    call = _call(loss, values, hidden, weight, bias, targets, sample_weight, class_weight, workspace)
+    call = _call(loss, values, hidden, weight, bias, targets, sample_weight, class_weight, workspace, kernel)
     total, terms = _summed(call)
     _look(call, total)
     dtype = terms.numerator.dtype
@@ -471,10 +541,12 @@ def _call(
     sample_weight: Tensor | None,
     class_weight: Tensor | None,
     workspace: int,
+    kernel: str,
 ) -> Call:
     """Return the call with one row per example, once its shapes and dtypes are known to fit."""
     if not isinstance(values, _softmax.Parameters):
         raise InputError("a loss of the softmax family", type(loss).__name__)
+    one_of("kernel", kernel, KERNELS)
     hidden = _in_the_dtype_of_products(hidden, weight)
     (n_classes, features), shape = weight.shape, tuple(hidden.shape[:-1])
     if hidden.ndim < 2 or hidden.shape[-1] != features:
@@ -518,7 +590,7 @@ def _call(
     positions = prod(shape[1:])
     present = {name: v for name, v in zip(values._fields, values, strict=True) if v is not None}
     given, names = list(present.values()), ",".join(present)
-    return Call(rows, weight, bias, y, s, given, names, loss.weight_by, ignore_index, positions, workspace)
+    return Call(rows, weight, bias, y, s, given, names, loss.weight_by, ignore_index, positions, workspace, kernel)
 
 
 def _in_the_dtype_of_products(hidden: Tensor, weight: Tensor) -> Tensor:
