@@ -12,6 +12,7 @@ from steelyard._ops import torch as _xp
 from steelyard._torch_batches import BalancedBatchSampler
 from steelyard._torch_mean import ExactMean
 from steelyard.errors import one_of
+from steelyard.kernels import torch_rows
 from steelyard.kernels.torch_linear import KERNELS, WORKSPACE, numerator_and_denominator, reduced
 from steelyard.losses.base import Loss as CoreLoss
 from steelyard.losses.softmax import SoftmaxCrossEntropy
@@ -44,6 +45,12 @@ class Loss(nn.Module):
         With `n_classes`, hold the (n_classes, n_classes) parameters too.
     class_axis : int, default 1
         Axis of the classes in the logits.
+    kernel : {"auto", "fused", "formula"}, default "auto"
+        "auto" takes Triton's kernels for integer targets and logits on a CUDA device, and the formula elsewhere;
+        "fused" is an error elsewhere.
+    inplace : bool, default False
+        With the kernels and a mean or a sum: the gradient is written over the logits, in the pass that reads them. No
+        second tensor of their size exists, the logits are lost, and there is one way back.
 
     Notes
     -----
@@ -61,8 +68,17 @@ class Loss(nn.Module):
     >>> criterion.assign(sy.losses.focal(gamma=2.0))          # no recompilation
     """
 
-    def __init__(self, loss: CoreLoss, n_classes: int | None = None, pairs: bool = False, class_axis: int = 1) -> None:
+    def __init__(
+        self,
+        loss: CoreLoss,
+        n_classes: int | None = None,
+        pairs: bool = False,
+        class_axis: int = 1,
+        kernel: str = "auto",
+        inplace: bool = False,
+    ) -> None:
         super().__init__()
+        self.kernel, self.inplace = one_of("kernel", kernel, KERNELS), inplace
         self.n_classes, self.pairs, self.class_axis = n_classes, pairs, class_axis
         self._structure = opened(loss, n_classes, pairs)
         for name, value in self._structure.parameters.items():
@@ -79,6 +95,20 @@ class Loss(nn.Module):
     ) -> Tensor:
         """Return the loss; see `steelyard.losses.Loss.__call__`."""
         check_classes(self.n_classes, logits.shape, self.class_axis)
+        if self.inplace or torch_rows.takes(self._structure, logits, targets, self.kernel):
+            if self.inplace:
+                torch_rows.takes(self._structure, logits, targets, "fused")
+            return torch_rows.evaluate(
+                self._structure,
+                self._values(logits),
+                logits,
+                targets,
+                sample_weight,
+                class_weight,
+                denominator,
+                self.class_axis,
+                self.inplace,
+            )
         return self._structure.evaluate(
             _xp, self._values(logits), logits, targets, sample_weight, class_weight, denominator, self.class_axis
         )

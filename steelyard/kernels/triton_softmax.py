@@ -18,7 +18,7 @@ from torch import Tensor
 from steelyard.kernels.triton_rows import complement_of, focused, log_sigmoid, sigmoid, softplus
 from steelyard.losses._softmax import Parameters
 
-__all__ = ["gradient", "softmax_rows", "value", "value_and_gradient"]
+__all__ = ["gradient", "multiply_", "softmax_rows", "value", "value_and_gradient"]
 
 _WHOLE = 16384  # classes of a row that stays in registers
 _PART = 4096  # classes of a longer row that are taken at a time
@@ -254,6 +254,16 @@ def softmax_rows(
             tl.store(at, g.to(g_ptr.dtype.element_ty), inside[None, :] & here[:, None])
 
 
+@triton.jit
+def multiply(x_ptr, factor_ptr, n, BLOCK: tl.constexpr):
+    """Multiply by a factor; by 1, the usual one, without reading what there is."""
+    factor = tl.load(factor_ptr)
+    if factor != 1.0:
+        at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+        x = tl.load(x_ptr + at, at < n, 0.0)
+        tl.store(x_ptr + at, (factor * x.to(factor.dtype)).to(x_ptr.dtype.element_ty), at < n)
+
+
 # --- launching ------------------------------------------------------------------------------------------------------
 
 
@@ -428,3 +438,15 @@ def value_and_gradient(
     loss, weight, g = _new(z), _new(z), torch.empty_like(z) if out is None else out
     _launch(z, g, y, loss, weight, None, scale, p, weight_by, ignore_index, rows_of_a_weight)
     return loss, weight, g
+
+
+def multiply_(x: Tensor, factor: Tensor) -> Tensor:
+    """Multiply a tensor by a scalar tensor, in place, and return it; the host does not look at the scalar."""
+    if not x.is_contiguous():
+        return x.mul_(factor)
+    n = x.numel()
+    if n:
+        number = factor.to(torch.float64 if x.dtype == torch.float64 else torch.float32)
+        with _device_of(x):
+            multiply[(triton.cdiv(n, _PART),)](x, number, n, BLOCK=_PART, num_warps=8, **_FUSED)
+    return x
