@@ -5,8 +5,8 @@
 
 Ceilings of the machine, a large copy and a large matrix product, are measured in the same call, and what is to be
 quoted are fractions of them. Variants of a block are interleaved; times are medians of CUDA events, the cache flushed
-before each. `result.json` holds every row, `result.md` the tables; a variant that fails or does not fit is a row that says
-so. """
+before each. `result.json` holds every row, `result.md` the tables; a variant that fails is a row that says so.
+"""
 
 from __future__ import annotations
 

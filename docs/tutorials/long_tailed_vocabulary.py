@@ -2,13 +2,13 @@
 # # A language model and its rare words
 #
 # Half of all tokens are a few dozen words; thousands of words are seen a handful of times. A model that minimises plain
-# cross-entropy gives its arg max to the former. Here a small language model, built in this file, is trained on the pages
-# that `help()` prints, which come with Python; then it is fine-tuned twice from the same weights, once as before and once
-# with logits adjusted by the token counts (Menon et al., ICLR 2021, arXiv:2007.07314). One line differs.
+# cross-entropy gives its arg max to the former. Here a small language model, built in this file, is trained on the
+# pages that `help()` prints, which come with Python; then it is fine-tuned twice from the same weights, once as before
+# and once with logits adjusted by the token counts (Menon et al., ICLR 2021, arXiv:2007.07314). One line differs.
 #
-# The classifier of a language model is the largest tensor there is, and its logits are larger still: 50 MB here for a
-# batch that is tiny, gigabytes for a real one. `sy.torch.LinearLoss` takes hidden states instead and never stores them.
-# A quarter of a minute on one core; needs `pip install "steelyard[torch]"`.
+# The classifier of a language model is the largest tensor there is, and its logits are larger still: 4 MB here, for a
+# batch of 512 tokens, gigabytes for a real one. `sy.torch.LinearLoss` takes hidden states instead and never stores
+# them. Less than a quarter of a minute on one core; needs `pip install "steelyard[torch]"`.
 
 # %%
 import copy
@@ -131,8 +131,8 @@ with torch.no_grad():
 #
 # ## The same numbers without the logits
 #
-# A real batch does not fit; it is cut into micro-batches, or spread over devices. With the denominator of all of them the
-# gradients add up to exactly that of one batch.
+# A real batch does not fit; it is cut into micro-batches, or spread over devices. With the denominator of all of them
+# the gradients add up to that of one batch.
 
 # %%
 head = tuned["logit adjustment"].head

@@ -20,9 +20,6 @@ from steelyard.losses._softmax import Parameters
 
 __all__ = ["gradient", "multiply_", "softmax_rows", "value", "value_and_gradient"]
 
-_WHOLE = 16384  # classes of a row that stays in registers
-_PART = 4096  # classes of a longer row that are taken at a time
-_TILE = 2048  # elements of a tile of several short rows
 
 # how a class weight is chosen
 _BY = {"target": 1, "prediction": 2, "pair": 3, "prediction_hard": 4, "pair_hard": 5}
@@ -267,24 +264,29 @@ def multiply(x_ptr, factor_ptr, n, BLOCK: tl.constexpr):
 # --- launching ------------------------------------------------------------------------------------------------------
 
 
-def tile(n_classes: int, heavy: bool = False) -> dict[str, Any]:
-    """Return the shape of a program's work: rows at once, classes at once, and the warps that do it.
+# how many classes there may be for a row to stay in registers, how many are taken at a time of a longer one, how many
+# elements a tile of short rows has, and how many of them a thread: as far as the compiler for sm_90 needs no memory for
+# registers (tests/kernels/test_triton_ahead.py)
+_LOADS = {"light": (16384, 4096, 2048, 16), "heavy": (4096, 4096, 2048, 16), "double": (1024, 1024, 512, 2)}
 
-    `heavy` is arithmetic that keeps more than two numbers per class: float64, focusing of every class, costs. The
-    limits are those up to which the compiler for sm_90 keeps all in registers (tests/kernels/test_triton_ahead.py).
-    """
-    whole = _WHOLE // 4 if heavy else _WHOLE
+
+def tile(n_classes: int, load: str = "light") -> dict[str, Any]:
+    """Return the shape of a program's work: rows at once, classes at once, and the warps that do it."""
+    whole, part, elements, share = _LOADS[load]
     if n_classes > whole:
-        return {"ROWS": 1, "BLOCK": _PART, "WHOLE": False, "num_warps": 8}
+        return {"ROWS": 1, "BLOCK": part, "WHOLE": False, "num_warps": 8 if load == "heavy" else 16}
     block = triton.next_power_of_2(n_classes)
-    rows = max(1, min(_TILE // block, 64))
-    return {"ROWS": rows, "BLOCK": block, "WHOLE": True, "num_warps": max(1, min(16, rows * block // 512))}
+    rows = max(1, min(elements // block, 64))
+    return {"ROWS": rows, "BLOCK": block, "WHOLE": True, "num_warps": max(1, min(16, rows * block // (32 * share)))}
 
 
-def is_heavy(p: Parameters, dtype: torch.dtype) -> bool:
-    """Whether a class keeps many numbers in registers."""
+def load(p: Parameters, weight_by: str, dtype: torch.dtype) -> str:
+    """Return how many numbers of a class are in registers at once, in words."""
+    if dtype == torch.float64:
+        return "double"
     bent = p.gamma is not None or p.poly_coefficient is not None
-    return dtype == torch.float64 or p.cost_matrix is not None or (p.label_smoothing is not None and bent)
+    smooth, sums = p.label_smoothing is not None and bent, p.class_weight is not None and weight_by != "target"
+    return "heavy" if smooth or sums or p.cost_matrix is not None else "light"
 
 
 def flags(p: Parameters, weight_by: str) -> dict[str, Any]:
@@ -341,7 +343,7 @@ def _launch(
     )
     by_row = w is not None and w.ndim == 2 and not weight_by.startswith("pair")
     arrays = [_every_class(v, n_classes, z) for v in p[:7]]
-    tiles = tile(n_classes, is_heavy(p, z.dtype))
+    tiles = tile(n_classes, load(p, weight_by, z.dtype))
     with _device_of(z):
         softmax_rows[(triton.cdiv(rows, tiles["ROWS"]),)](
             z, out, y, *(z if t is None else t for t in (loss, weight, stats, upstream)),
@@ -448,5 +450,5 @@ def multiply_(x: Tensor, factor: Tensor) -> Tensor:
     if n:
         number = factor.to(torch.float64 if x.dtype == torch.float64 else torch.float32)
         with _device_of(x):
-            multiply[(triton.cdiv(n, _PART),)](x, number, n, BLOCK=_PART, num_warps=8, **_FUSED)
+            multiply[(triton.cdiv(n, 4096),)](x, number, n, BLOCK=4096, num_warps=8, **_FUSED)
     return x

@@ -1,4 +1,4 @@
-"""Runs `triton_conformance.py` in a process that interprets Triton: a GPU is not needed, and not used."""
+"""What needs Triton's interpreter runs in a process of its own: a GPU is not needed, and not used."""
 
 from __future__ import annotations
 
@@ -13,20 +13,24 @@ pytest.importorskip("triton", reason="Triton is not installed: it exists for Lin
 ROOT = Path(__file__).parent.parent.parent
 
 
+def ran(*line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    settings = {**os.environ, "CUDA_VISIBLE_DEVICES": "", **environment}
+    return subprocess.run([sys.executable, *line], cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
+
+
 def test_the_kernels_in_the_interpreter() -> None:
-    line = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-n",
-        "0",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "tests/kernels/triton_conformance.py",
-    ]
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
-    found = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    path = "tests/kernels/triton_conformance.py"
+    found = ran("-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", path, TRITON_INTERPRET="1")
     assert found.returncode == 0, found.stdout[-4000:] + found.stderr[-2000:]
     assert " passed" in found.stdout
     assert "failed" not in found.stdout
+
+
+def test_the_benchmark_says_that_there_is_no_gpu_and_can_be_rehearsed(tmp_path: Path) -> None:
+    found = ran("benchmarks/gpu/run.py", "--out", str(tmp_path / "gpu"))
+    assert found.returncode == 2
+    assert "No CUDA device" in found.stderr
+    assert not list(tmp_path.iterdir())
+    found = ran("benchmarks/gpu/run.py", "--rehearse")
+    assert found.returncode == 0, found.stderr
+    assert "0 failed; no figures" in found.stdout

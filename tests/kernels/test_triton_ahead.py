@@ -67,7 +67,7 @@ def nothing_is_spilled(code: Code) -> None:
 
 def softmax(dtype: str, classes: int, names: tuple[str, ...], by: str, mode: str, path: Path) -> Code:
     p = Parameters(**dict.fromkeys(names, 1))
-    tile = triton_softmax.tile(classes, triton_softmax.is_heavy(p, torch.float64 if dtype == "fp64" else torch.float32))
+    tile = triton_softmax.tile(classes, triton_softmax.load(p, by, torch.float64 if dtype == "fp64" else torch.float32))
     warps = tile.pop("num_warps")
     constants = {
         "VALUE": "value" in mode, "GRADIENT": "gradient" in mode, "UPSTREAM": "gradient" in mode, "IGNORE": True,

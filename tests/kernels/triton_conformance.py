@@ -79,8 +79,7 @@ def test_random_points(seed: int) -> None:
 
 @pytest.mark.parametrize("weight_by", ["target", "prediction", "pair_hard"])
 def test_rows_longer_than_a_block(weight_by: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton_softmax, "_WHOLE", 2)
-    monkeypatch.setattr(triton_softmax, "_PART", 2)
+    monkeypatch.setitem(triton_softmax._LOADS, "double", (2, 2, 512, 2))
     check_rows(softmax_point(weight_by), *drawn(5, 4), torch.float64, 1e-13)
     rng = np.random.default_rng(0)
     plain = sy.losses.logit_adjusted(rng.integers(1, 90, 11), gamma=1.5, class_weight=rng.uniform(0.5, 2.0, 11))
