@@ -544,7 +544,7 @@ def _call(
     kernel: str,
 ) -> Call:
     """Return the call with one row per example, once its shapes and dtypes are known to fit."""
-    if not isinstance(values, _softmax.Parameters):
+    if not isinstance(loss, SoftmaxCrossEntropy):
         raise InputError("a loss of the softmax family", type(loss).__name__)
     one_of("kernel", kernel, KERNELS)
     hidden = _in_the_dtype_of_products(hidden, weight)

@@ -19,8 +19,11 @@ from steelyard.losses import _softmax, checks
 from steelyard.losses.base import Loss, Terms
 from steelyard.losses.layout import Layout, arrange, broadcast_weight
 from steelyard.losses.reduction import check_denominator, mean
+from steelyard.losses.softmax import SoftmaxCrossEntropy
 
 __all__ = ["evaluate", "rows", "takes"]
+
+_TRITON = find_spec("triton") is not None  # looked for once: a compiled graph cannot
 
 
 def takes(loss: Loss, logits: Tensor, targets: Tensor, kernel: str) -> bool:
@@ -30,11 +33,11 @@ def takes(loss: Loss, logits: Tensor, targets: Tensor, kernel: str) -> bool:
     why = None
     if not logits.is_cuda:
         why = f"logits on {logits.device.type}"
-    elif loss.dense_targets:
+    elif not isinstance(loss, SoftmaxCrossEntropy):
         why = f"a {type(loss).__name__}"
     elif len(targets.shape) == logits.ndim:
         why = "targets over all classes"
-    elif find_spec("triton") is None:
+    elif not _TRITON:
         why = "no Triton installed"
     if why is not None and kernel == "fused":
         raise InputError(
