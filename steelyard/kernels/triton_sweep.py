@@ -12,7 +12,7 @@ from torch import Tensor
 
 from steelyard._ops import torch as _xp
 from steelyard.kernels import triton_linear, triton_softmax
-from steelyard.kernels.torch_linear import Call, Result, Wanted
+from steelyard.kernels.torch_chunks import Call, Result, Wanted
 from steelyard.losses._softmax import Parameters
 
 __all__ = ["by_logits", "by_parts", "sweep"]

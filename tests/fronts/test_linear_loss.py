@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import steelyard as sy
 from steelyard.errors import InputError
-from steelyard.kernels import torch_linear
+from steelyard.kernels import torch_chunks
 from tests.conformance.points import softmax_point
 from tests.fronts.points import N_CLASSES, PAIRED, SWITCHABLE, expected
 
@@ -166,10 +166,10 @@ class Largest(TorchDispatchMode):
 def test_logits_of_all_rows_never_exist() -> None:
     n, d, c = 512, 8, 300
     x, w, y = torch.randn(n, d), torch.randn(c, d), torch.arange(n) % c
-    workspace = 32 * c * 4 * torch_linear._LIVE
-    call = torch_linear.Call(x, w, None, y, None, [], "", "target", None, 1, workspace, "auto")
+    workspace = 32 * c * 4 * torch_chunks._LIVE
+    call = torch_chunks.Call(x, w, None, y, None, [], "", "target", None, 1, workspace, "auto")
     with Largest() as seen:
-        torch_linear._chunked(call, None, torch_linear.Wanted(True, True, False))
+        torch_chunks.chunked(call, None, torch_chunks.Wanted(True, True, False))
     assert seen.elements == 32 * c  # one chunk's
     assert 32 * c < n * c / 10
 

@@ -21,7 +21,7 @@ import steelyard as sy
 from steelyard._ops import torch as xp
 from steelyard.errors import InputError
 from steelyard.kernels import torch_rows, triton_linear, triton_softmax, triton_sweep
-from steelyard.kernels.torch_linear import Call, Wanted
+from steelyard.kernels.torch_chunks import Call, Wanted
 from steelyard.losses._softmax import Parameters
 from tests.conformance.points import WEIGHT_BY, random_softmax_point, softmax_point
 from tests.losses import reference
