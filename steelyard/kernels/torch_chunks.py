@@ -20,8 +20,8 @@ from steelyard.losses.softmax import SoftmaxCrossEntropy
 __all__ = ["Call", "Result", "Wanted", "chunked", "numbers_of_rows", "without_neutral"]
 
 
-# tensors of the size of a chunk's logits that exist at once, where the target's class alone counts and where every class
-# does: the peak resident size of one chunk was 5.0 and 10.5 of them with every parameter on, and matrices add two
+# tensors of the size of a chunk's logits that exist at once, where the target's class alone counts and where every
+# class does: the peak resident size of one chunk was 5.0 and 10.5 of them with every parameter on; matrices add two
 _LIVE, _LIVE_DENSE = 7, 13
 _CACHE_BYTES, _FEW_ROWS = 64 * 2**20, 64
 # a block of W in the dtype of the arithmetic, where that is wider than its own
