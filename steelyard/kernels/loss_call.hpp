@@ -38,6 +38,7 @@ struct Numbers {
         gamma(static_cast<T>(c.gamma)),
         poly(static_cast<T>(c.poly)),
         factor(static_cast<T>(c.factor / (c.divide == STEELYARD_BY_NOTHING ? 1.0 : c.denominator))),
+        one_smoothing(c.smoothing && c.one_smoothing),
         C(c.classes),
         classes(static_cast<T>(c.classes)) {
     // a mean over nothing is 0, and so is its gradient
@@ -46,6 +47,7 @@ struct Numbers {
   const T *w, *scale, *offset, *margin, *smoothing, *sample, *upstream;
   T* loss;
   T gamma, poly, factor;
+  bool one_smoothing;
   int64_t C;
   T classes;
 };

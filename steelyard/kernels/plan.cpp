@@ -33,11 +33,13 @@ class Plan {
  public:
   Plan(bool sigmoid, const std::string& instructions, int64_t classes, const Table& class_weight, const Table& scale,
        const Table& offset, const Table& margin, const Table& smoothing, double gamma, double poly,
-       const Table& pos_weight, double gamma_neg, const Table& outcome, std::optional<int64_t> ignore_index)
+       const Table& pos_weight, double gamma_neg, const Table& outcome, std::optional<int64_t> ignore_index,
+       bool one_smoothing)
       : sigmoid_(sigmoid), instructions_(instructions) {
     SteelyardCall c{};
     c.size = static_cast<int32_t>(sizeof c);
     c.classes = classes;
+    c.one_smoothing = one_smoothing;
     c.has_ignore = ignore_index.has_value();
     c.ignore_index = ignore_index.value_or(0);
     if (sigmoid) {
@@ -120,11 +122,12 @@ class Plan {
 void steelyard::bind_plan(nb::module_& m) {
   nb::class_<Plan>(m, "Plan")
       .def(nb::init<bool, const std::string&, int64_t, const Table&, const Table&, const Table&, const Table&,
-                    const Table&, double, double, const Table&, double, const Table&, std::optional<int64_t>>(),
+                    const Table&, double, double, const Table&, double, const Table&, std::optional<int64_t>, bool>(),
            "sigmoid"_a, "instructions"_a, "classes"_a, nb::kw_only(), "class_weight"_a.none() = nb::none(),
            "logit_scale"_a.none() = nb::none(), "logit_offset"_a.none() = nb::none(), "margin"_a.none() = nb::none(),
            "label_smoothing"_a.none() = nb::none(), "gamma"_a = 0.0, "poly_coefficient"_a = 0.0,
            "pos_weight"_a.none() = nb::none(), "gamma_neg"_a = 0.0, "outcome_weight"_a.none() = nb::none(),
-           "ignore_index"_a.none() = nb::none())
+           "ignore_index"_a.none() = nb::none(),
+           "one_smoothing"_a = false)
       .def("run", &Plan::run);
 }

@@ -64,6 +64,7 @@ typedef struct SteelyardCall {
   const void* offset;         // number (classes), ι
   const void* margin;         // number (classes), m
   const void* smoothing;      // number (classes), ε of each true class, in [0, 1)
+  int32_t one_smoothing;      // `smoothing` holds one number for all: with dense targets it is not averaged over t
   double gamma;               // γ ≥ 0
   double poly;                // ε₁ > −1
 

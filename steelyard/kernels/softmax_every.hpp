@@ -158,7 +158,7 @@ struct Every {
       }
     }
     row.share = total(share);
-    row.eps = total(eps);
+    row.eps = p.one_smoothing ? all<T>(p.smoothing[0]) : total(eps);
   }
 };
 
