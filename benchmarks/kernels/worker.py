@@ -1,0 +1,126 @@
+"""A process of one framework: it answers requests, one JSON line each, until there are no more.
+
+What a library prints goes to the standard error, so that it is no answer.
+"""
+
+import contextlib
+import ctypes
+import gc
+import importlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.kernels import measure
+from benchmarks.kernels.cases import Case
+from benchmarks.kernels.selection import Selection, Variant
+
+FRAMEWORKS = {"torch": "in_torch", "jax": "in_jax", "tensorflow": "in_tensorflow"}
+
+
+def resident(field="VmRSS"):
+    """Return a field of /proc/self/status in bytes."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"no {field} in /proc/self/status")
+
+
+def peak_of(call):
+    """Return by how many bytes the resident memory of the process grew, at its peak, during one call."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = resident()
+    call()
+    return max(0, resident("VmHWM") - before)
+
+
+class Worker:
+    """What the requests do."""
+
+    def __init__(self, framework, threads):
+        self.module = importlib.import_module(f"benchmarks.kernels.{FRAMEWORKS[framework]}")
+        self.module.set_threads(threads)
+        self.variants: dict[str, Variant] = {}
+        self.repeats: dict[str, int] = {}
+
+    def load(self, case, selection):
+        """Make the variants of a case; call each twice: the first call may compile, the second is timed."""
+        self.variants, self.repeats = {}, {}
+        gc.collect()
+        selection = Selection(tuple(selection[0]), selection[1], None if selection[2] is None else tuple(selection[2]))
+        return self._warm(self.module.variants(Case(tuple(case[0]), case[1]), selection))
+
+    def steps(self, n_classes, names):
+        return self._warm(self.module.training_steps(n_classes, names), rounds=20)
+
+    def _warm(self, variants, rounds=1):
+        out = []
+        for v in variants:
+            key, row = f"{v.loss}|{v.name}", {"loss": v.loss, "variant": v.name, "same": v.same}
+            if v.call is not None:
+                try:
+                    row["first_seconds"] = measure.once(v.call)
+                    if hasattr(v.call, "outcome"):
+                        row["value"], row["gradient_norm"] = v.call.outcome()
+                    seconds = min(measure.once(v.call, rounds) for _ in range(2 if row["first_seconds"] < 0.2 else 1))
+                except Exception as error:
+                    v = v._replace(call=None, why_not=f"{type(error).__name__}: {str(error).splitlines()[0]}"[:300])
+                else:
+                    self.variants[key], self.repeats[key] = v, measure.repeats_for(seconds)
+                    row["seconds"] = seconds
+                    self._forget(v)
+            if v.call is None:
+                row["why_not"] = v.why_not
+            out.append(row)
+        return out
+
+    @staticmethod
+    def _forget(v):
+        if hasattr(v.call, "forget"):
+            v.call.forget()
+
+    def time(self, loss=None):
+        """Return the seconds of each variant of a loss, one after the other, each with its memory given back."""
+        out = {}
+        for key, v in self.variants.items():
+            if loss is None or v.loss == loss:
+                out[key] = measure.once(v.call, self.repeats[key])
+                self._forget(v)
+        return out
+
+    def memory(self):
+        out = {}
+        for key, v in self.variants.items():
+            self._forget(v)
+            out[key] = peak_of(v.call)
+            self._forget(v)
+        return out
+
+    def facts(self):
+        """Return what says whether the environment asked for is the one in use."""
+        import numpy as np
+
+        big = np.frombuffer(bytearray(64 << 20), dtype=np.uint8)  # through malloc
+        text = Path("/proc/self/smaps_rollup").read_text()
+        huge = next(int(line.split()[1]) for line in text.splitlines() if line.startswith("AnonHugePages"))
+        return {"cores": len(os.sched_getaffinity(0)), "huge_megabytes_of_64": huge / 1024, "n": int(big.size)}
+
+
+def serve(framework, threads):
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    worker = Worker(framework, threads)
+    for line in sys.stdin:
+        request = json.loads(line)
+        begun = time.perf_counter()
+        answer = getattr(worker, request.pop("do"))(**request)
+        print(json.dumps({"answer": answer, "seconds": time.perf_counter() - begun}), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], int(sys.argv[2]))
