@@ -89,8 +89,7 @@ class Loss:
         named = isinstance(denominator, str)
         call = self._call(self.loss.reduction, denominator if named else None)
         operands = self._operands(logits, targets, sample_weight, class_weight, logit_offset)
-        result = in_jax.evaluated(call, operands._replace(denominator=None if named else denominator))
-        return self._looked_at(result, result, operands)
+        return self._run(call, operands._replace(denominator=None if named else denominator))
 
     def numerator_and_denominator(
         self,
@@ -106,9 +105,8 @@ class Loss:
                 logits, targets, sample_weight, class_weight, self.class_axis, logit_offset
             )
         operands = self._operands(logits, targets, sample_weight, class_weight, logit_offset)
-        both = in_jax.evaluated(self._call("both", None), operands)
-        self._looked_at(both, both[0], operands)
-        return both[0], both[1]
+        both: tuple[Any, Any] = self._run(self._call("both", None), operands)
+        return both
 
     def uses(self) -> str:
         """Return what computes this loss here, and why.
@@ -122,7 +120,7 @@ class Loss:
         if self.kernel == "formula":
             return "formula (asked for)"
         why_not = self._why_not()
-        return f"formula (the kernel does without: {why_not})" if why_not else f"fused ({kernels.available()})"
+        return f"formula ({why_not})" if why_not else f"fused ({kernels.available()})"
 
     def posterior(self, logits: Any) -> Any:
         """Return class probabilities, corrected for what the loss did to the logits."""
@@ -130,7 +128,7 @@ class Loss:
 
     def _why_not(self, class_weight: Any = None, logit_offset: Any = None) -> str | None:
         if jax.default_backend() != "cpu":
-            return f"there is none for {jax.default_backend()}"
+            return f"there is no kernel for JAX on {jax.default_backend()}"
         return in_jax.why_not_here() or in_jax.why_not_this(self.loss, class_weight, logit_offset)
 
     def _takes(self, class_weight: Any, logit_offset: Any) -> bool:
@@ -145,9 +143,7 @@ class Loss:
     @staticmethod
     def _require(why_not: str | None) -> None:
         if why_not is not None:
-            raise InputError(
-                "a loss, a call and a machine that the kernel is for", why_not, "kernel='auto' or 'formula' does without."
-            )
+            raise InputError("what a compiled kernel computes", why_not, "kernel='auto' or 'formula' does without one.")
 
     def _call(self, result: str, denominator: str | None) -> in_jax.Call:
         instructions = str(kernels.available().instructions)
@@ -162,10 +158,19 @@ class Loss:
         values = self.loss._constants(_xp, _xp.asarray(logits))
         return in_jax.Operands(logits, values, targets, sample_weight, class_weight, None, logit_offset)
 
-    def _looked_at(self, result: Any, number: Any, o: in_jax.Operands) -> Any:
-        """Return the result; in eager code, say what is wrong with the input where it is not finite."""
-        if _xp.concrete(number):
-            checks.after(_xp, self.loss, number, o.logits, o.targets, o.sample_weight, self.class_axis)
+    def _run(self, call: in_jax.Call, o: in_jax.Operands) -> Any:
+        """Return the result; in eager code, say in our words what is wrong with the input."""
+        try:
+            result = in_jax.evaluated(call, o)
+            number = result[0] if call.result == "both" else result
+            if _xp.concrete(number):
+                checks.after(_xp, self.loss, number, o.logits, o.targets, o.sample_weight, self.class_axis)
+        except InputError:
+            raise
+        except (ValueError, RuntimeError):  # what the kernel says of targets and weights
+            if _xp.concrete(o.logits):
+                checks.explain(_xp, self.loss, o.logits, o.targets, o.sample_weight, self.class_axis)
+            raise
         return result
 
     def __repr__(self) -> str:

@@ -49,16 +49,16 @@ def geometric_mean(values: Sequence[float]) -> float:
     return math.exp(sum(math.log(v) for v in values) / len(values)) if values else math.nan
 
 
-def interleaved(
+def turn(
     calls: Mapping[str, Call],
-    rounds: int,
     repeats: Mapping[str, int],
+    after: Callable[[str], object] = lambda _: None,
+    backwards: bool = False,
     clock: Callable[[], float] = time.perf_counter,
-) -> dict[str, list[float]]:
-    """Return the seconds of each call in each round; every round has all of them, in turns of changing order."""
-    out: dict[str, list[float]] = {name: [] for name in calls}
-    names = list(calls)
-    for i in range(rounds):
-        for name in names if i % 2 == 0 else reversed(names):
-            out[name].append(once(calls[name], repeats[name], clock))
+) -> dict[str, float]:
+    """Return the seconds of each call, one after the other; what `after` does of each is not timed."""
+    out = {}
+    for name in reversed(list(calls)) if backwards else calls:
+        out[name] = once(calls[name], repeats[name], clock)
+        after(name)
     return out

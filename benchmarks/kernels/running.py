@@ -35,7 +35,7 @@ def one_case(children, case, losses, budget, everything=False, only=None, memory
             if of not in measured:
                 continue
             for child in children.all if turn % 2 == 0 else reversed(children.all):
-                for key, seconds in child.ask("time", loss=of).items():
+                for key, seconds in child.ask("time", loss=of, backwards=bool(turn % 2)).items():
                     found[key][2].append(seconds)
         say(".")
     if memory:
@@ -113,8 +113,8 @@ def training_steps(asked):
             say(f"training steps, {n_classes} classes ")
             rows = child.ask("steps", n_classes=n_classes, names=names)
             found = {f"{r['loss']}|{r['variant']}": (r, []) for r in rows if "seconds" in r}
-            for _ in range(15 if asked.quick else 41):
-                for key, seconds in child.ask("time").items():
+            for turn in range(15 if asked.quick else 41):
+                for key, seconds in child.ask("time", backwards=bool(turn % 2)).items():
                     found[key][1].append(seconds)
             base = found["plain|no loss: sum of the logits"][1]
             for row in rows:

@@ -100,7 +100,7 @@ def targets(found):
         if t.met is None:
             rows.append([t.goal, wanted, "", "not measured in this run"])
             continue
-        away = f"{100 * abs(1 - 1 / t.by):.0f} % {'short' if t.at_least else 'over'}" if not t.met else ""
+        away = f"{100 * (1 - t.by):.0f} % short" if t.at_least else f"{100 * (1 / t.by - 1):.0f} % over"
         verdict = "met" if t.met else f"**not met**, {away}"
         if not t.met and t.goal in REASONS:
             verdict += f": {REASONS[t.goal]}"
@@ -236,23 +236,24 @@ def readme_section(found):
         means.append(f"{name} {pair[0]} and {pair[1]}")
     marginal = [1e6 * row["marginal"]["median"] for row in found.get("steps", []) if _ours(row) and "marginal" in row]
     load = found["load"]["before"]
-    text = (
-        "Value and gradient of a loss with `sy.torch.Loss` and the compiled kernel, then how many times as long the same\n"
-        'loss takes with a library\'s own functions; "all on" is weights, scale, offset, margin, focusing and smoothing\n'
-        f"together. {found['device']}, {found['kernels']}; load {load:.1f} before the run.\n\n"
-        + table(head, rows)
-        + f"\nGeometric means, weighted and everything on: {'; '.join(means)}.\n"
-    )
+    lines = [
+        "Value and gradient of a loss with `sy.torch.Loss` and the compiled kernel, then how many times as long the same",
+        'loss takes with a library\'s own functions; "all on" is weights, scale, offset, margin, focusing and smoothing',
+        f"together. {found['device']}, {found['kernels']}; load {load:.1f} before the run.",
+        "",
+        table(head, rows),
+        f"Geometric means, weighted and everything on: {'; '.join(means)}.",
+    ]
     if marginal:
-        text += (
-            f"A loss adds {figure(min(marginal))} to {figure(max(marginal))} µs to a training step of a small net.\n"
-        )
+        span = f"{figure(min(marginal))} to {figure(max(marginal))} µs"
+        lines.append(f"A loss adds {span} to a training step of a small network.")
     met = sum(bool(t.met) for t in judged)
-    return text + (
-        f"Of {len(judged)} targets that were set beforehand {met} are met; `make bench` measures again and prints each\n"
-        "of them, and what this table leaves out: bfloat16, two threads, huge pages, memory, other libraries\n"
-        "([report](benchmarks/kernels/results/bench.md)).\n"
-    )
+    lines += [
+        f"Of {len(judged)} targets that were set beforehand {met} are met. `make bench` measures again and prints each of",
+        "them, and what this table leaves out: bfloat16, two threads, huge pages, memory, other libraries",
+        "([report](benchmarks/kernels/results/bench.md)).",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _ours(row):

@@ -84,14 +84,10 @@ class Worker:
         if hasattr(v.call, "forget"):
             v.call.forget()
 
-    def time(self, loss=None):
+    def time(self, loss=None, backwards=False):
         """Return the seconds of each variant of a loss, one after the other, each with its memory given back."""
-        out = {}
-        for key, v in self.variants.items():
-            if loss is None or v.loss == loss:
-                out[key] = measure.once(v.call, self.repeats[key])
-                self._forget(v)
-        return out
+        calls = {key: v.call for key, v in self.variants.items() if loss is None or v.loss == loss}
+        return measure.turn(calls, self.repeats, lambda key: self._forget(self.variants[key]), backwards)
 
     def memory(self):
         out = {}

@@ -81,13 +81,13 @@ def why_not_here() -> str | None:
 def why_not_this(loss: Loss, class_weight: Any, logit_offset: Any) -> str | None:
     """Return what of a loss or a call the kernel does not know, or None."""
     if loss.static().get("weight_by", "target") != "target":
-        return f"it weights by target only, not by {loss.static()['weight_by']}"
+        return f"there is no kernel for weight_by={loss.static()['weight_by']!r}"
     for name in ("pairwise_offset", "cost_matrix", "compensation"):
         if loss.parameters.get(name) is not None:
-            return f"it has no {name}"
+            return f"there is no kernel for `{name}`"
     for name, given in (("class_weight", class_weight), ("logit_offset", logit_offset)):
         if given is not None and np.ndim(given) > 1:
-            return f"it takes one {name} for all rows of a call"
+            return f"there is no kernel for a `{name}` of each row"
     return None
 
 
