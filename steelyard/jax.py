@@ -101,9 +101,10 @@ class Loss:
     ) -> tuple[Any, Any]:
         """Return Σ s·ω·ℓ and Σ s·ω; see `steelyard.losses.Loss.numerator_and_denominator`."""
         if not self._takes(class_weight, logit_offset):
-            return self.loss.numerator_and_denominator(
+            numerator, denominator = self.loss.numerator_and_denominator(
                 logits, targets, sample_weight, class_weight, self.class_axis, logit_offset
             )
+            return numerator, denominator
         operands = self._operands(logits, targets, sample_weight, class_weight, logit_offset)
         both: tuple[Any, Any] = self._run(self._call("both", None), operands)
         return both

@@ -237,8 +237,8 @@ def readme_section(found):
     marginal = [1e6 * row["marginal"]["median"] for row in found.get("steps", []) if _ours(row) and "marginal" in row]
     load = found["load"]["before"]
     lines = [
-        "Value and gradient of a loss with `sy.torch.Loss` and the compiled kernel, then how many times as long the same",
-        'loss takes with a library\'s own functions; "all on" is weights, scale, offset, margin, focusing and smoothing',
+        "Value and gradient of a loss with `sy.torch.Loss` and the compiled kernel, then how many times as long the",
+        "same loss takes with a library's own functions. All on: weights, scale, offset, margin, focusing, smoothing",
         f"together. {found['device']}, {found['kernels']}; load {load:.1f} before the run.",
         "",
         table(head, rows),
@@ -249,8 +249,8 @@ def readme_section(found):
         lines.append(f"A loss adds {span} to a training step of a small network.")
     met = sum(bool(t.met) for t in judged)
     lines += [
-        f"Of {len(judged)} targets that were set beforehand {met} are met. `make bench` measures again and prints each of",
-        "them, and what this table leaves out: bfloat16, two threads, huge pages, memory, other libraries",
+        f"Of {len(judged)} targets that were set beforehand {met} are met. `make bench` measures again and prints",
+        "each of them, and what this table leaves out: bfloat16, two threads, huge pages, memory, other libraries",
         "([report](benchmarks/kernels/results/bench.md)).",
     ]
     return "\n".join(lines) + "\n"
