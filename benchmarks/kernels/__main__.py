@@ -71,6 +71,26 @@ def commit():
     return head + (" with changes" if git("status", "--porcelain", "--untracked-files=no") else "")
 
 
+def written(found):
+    """Return the results as JSON with one row a line, and figures of five digits."""
+
+    def short(value):
+        if isinstance(value, float):
+            return float(f"{value:.5g}")
+        if isinstance(value, dict):
+            return {k: short(v) for k, v in value.items()}
+        return [short(v) for v in value] if isinstance(value, list) else value
+
+    lines = []
+    for key, value in found.items():
+        if key in ("rows", "steps"):
+            rows = ",\n".join("  " + json.dumps(short(row), ensure_ascii=False) for row in value)
+            lines.append(f" {json.dumps(key)}: [\n{rows}\n ]")
+        else:
+            lines.append(f" {json.dumps(key)}: {json.dumps(short(value), ensure_ascii=False)}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
 def measured(asked):
     """Measure the parts that are asked for."""
     from steelyard import kernels
@@ -112,6 +132,7 @@ def main():
         if asked.readme:
             readme = ROOT / "README.md"
             readme.write_text(tables.into_readme(readme.read_text(), found))
+            path.with_suffix(".md").write_text(tables.whole(found))
         else:
             print(tables.whole(found))
         return
@@ -120,8 +141,9 @@ def main():
     asked.budget = asked.budget or (3.0 if asked.quick else 12.0)
     found = measured(asked)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, indent=1) + "\n")
-    report = tables.whole(found)
+    text = written(found)
+    path.write_text(text)
+    report = tables.whole(json.loads(text))
     path.with_suffix(".md").write_text(report)
     print(report)
     print(f"written: {path} and {path.with_suffix('.md').name}", file=sys.stderr)

@@ -66,6 +66,9 @@ def facts(found):
         lines.append("**--quick: few shapes, losses and rounds; these figures show that it runs, no more.**")
     if load["before"] > 0.5 * found["cores"]:
         lines.append("**The machine did other things at the same time: read ratios, not times.**")
+    without = [f for f, of in found.get("processes", {}).get("pages", {}).items() if not of["huge_pages"]]
+    if without:
+        lines.append(f"**Huge pages were asked for and not given: {', '.join(without)}.**")
     absent = {}
     for row in found.get("rows", []):
         if "why_not" in row:

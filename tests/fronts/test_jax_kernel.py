@@ -330,3 +330,44 @@ def test_goes_through_tree_operations_unchanged() -> None:
     assert (again.loss, again.kernel, again.class_axis) == (EVERYTHING, "fused", -1)
     assert structure != jax.tree.structure(steelyard.jax.Loss(EVERYTHING, class_axis=-1))
     assert list(itertools.islice(map(np.ndim, leaves), 2)) == [1, 1]
+
+
+# --- the handler itself: whatever a program hands over, it looks before it reads ----------------------------------
+
+WHOLE: dict[str, Any] = {
+    "present": np.int64(2), "wanted": np.int64(2), "core": np.int64(2), "sigmoid": np.int64(0), "divide": np.int64(1),
+    "has_ignore": np.int64(0), "ignore_index": np.int64(0), "threads": np.int64(1), "instructions": "baseline",
+}  # fmt: skip
+SOUND = ((6, 3), (6,), (3,), (6, 3))  # logits, targets, class weights, gradient
+UNSOUND: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "targets of other rows": (((6, 3), (5,), (3,), (6, 3)), {}, "do not fit"),
+    "weights of other classes": (((6, 3), (6,), (4,), (6, 3)), {}, "do not fit"),
+    "a gradient of another shape": (((6, 3), (6,), (3,), (6, 2)), {}, "do not fit"),
+    "a number in place of weights": (((6, 3), (6,), (), (6, 3)), {}, "do not fit"),
+    "logits of too few axes": (((6,), (6,), (3,), (6, 3)), {}, "too few axes"),
+    "another number of buffers": (SOUND, {"present": np.int64(0)}, "number of buffers"),
+    "more axes than there are": (SOUND, {"core": np.int64(7)}, "too few axes"),
+    "an attribute of another type": (SOUND, {"threads": np.float32(1)}, "another version"),
+    "unknown instructions": (SOUND, {"instructions": "none such"}, "does not know"),
+    "an unknown target kind": (SOUND, {"sigmoid": np.int64(1)}, "do not fit|does not know"),
+}
+
+
+def handed_over(shapes: Any, attributes: dict[str, Any]) -> Any:
+    z, y, w, g = shapes
+    out = (jax.ShapeDtypeStruct((4,), jnp.float32), jax.ShapeDtypeStruct(g, jnp.float32))
+    run = jax.ffi.ffi_call(in_jax.TARGET, out)
+    return jax.block_until_ready(run(jnp.zeros(z), jnp.zeros(y, jnp.int32), jnp.ones(w), **attributes))
+
+
+def test_a_sound_call_of_the_handler() -> None:
+    sums, gradient = handed_over(SOUND, WHOLE)
+    np.testing.assert_allclose(sums, [6 * np.log(3), 6, 6, 6], rtol=1e-6)
+    np.testing.assert_allclose(gradient[:, 1], np.full(6, 1 / 18), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", UNSOUND)
+def test_an_unsound_call_of_the_handler(name: str) -> None:
+    shapes, changed, message = UNSOUND[name]
+    with pytest.raises((ValueError, RuntimeError), match=message):
+        handed_over(shapes, WHOLE | changed)
