@@ -347,7 +347,7 @@ UNSOUND: dict[str, tuple[Any, dict[str, Any], str]] = {
     "logits of too few axes": (((6,), (6,), (3,), (6, 3)), {}, "too few axes"),
     "another number of buffers": (SOUND, {"present": np.int64(0)}, "number of buffers"),
     "more axes than there are": (SOUND, {"core": np.int64(7)}, "too few axes"),
-    "an attribute of another type": (SOUND, {"threads": np.float32(1)}, "another version"),
+    "an attribute of another type": (SOUND, {"threads": np.float32(1.5)}, "another version"),
     "unknown instructions": (SOUND, {"instructions": "none such"}, "does not know"),
     "an unknown target kind": (SOUND, {"sigmoid": np.int64(1)}, "do not fit|does not know"),
 }
