@@ -14,7 +14,9 @@
 #include <utility>
 #include <vector>
 
+#include "instruction_sets.hpp"
 #include "mlp.hpp"
+#include "plan.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -26,31 +28,12 @@ using Of = nb::ndarray<T, nb::numpy, nb::shape<Shape...>, nb::c_contig, nb::devi
 
 namespace {
 
-struct Variant {
-  const char* name;
-  steelyard::Train* train;
-  bool runs_here;
-};
-
-// Best first.
-std::vector<Variant> variants() {
-  std::vector<Variant> out;
-#if defined(STEELYARD_X86)
-  __builtin_cpu_init();
-  out.push_back({"avx512", steelyard::train_avx512,
-                 __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                     __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-                     __builtin_cpu_supports("fma")});
-  out.push_back({"avx2", steelyard::train_avx2, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")});
-#endif
-  out.push_back({"baseline", steelyard::train_baseline, true});
-  return out;
-}
-
 std::vector<std::string> instruction_sets() {
   std::vector<std::string> out;
-  for (const Variant& v : variants())
-    if (v.runs_here) out.emplace_back(v.name);
+  int count = 0;
+  const steelyard::InstructionSet* found = steelyard::instruction_sets(&count);
+  for (int i = 0; i < count; ++i)
+    if (found[i].runs_here) out.emplace_back(found[i].name);
   return out;
 }
 
@@ -132,12 +115,11 @@ std::optional<std::pair<long, bool>> train(
     task.every = every;
     task.patience = patience;
   }
-  for (const Variant& v : variants()) {
-    if (instructions != v.name || !v.runs_here) continue;
+  if (const steelyard::InstructionSet* set = steelyard::instruction_set(instructions.c_str())) {
     bool done = false;
     {
       nb::gil_scoped_release others;
-      done = v.train(task);
+      done = set->train(task);
     }
     if (!done && *task.stop == 0) throw std::bad_alloc();
     if (!done) return std::nullopt;
@@ -149,8 +131,9 @@ std::optional<std::pair<long, bool>> train(
 }  // namespace
 
 NB_MODULE(_native, m) {
-  m.attr("INTERFACE") = 1;  // what `kernels/__init__.py` expects
+  m.attr("INTERFACE") = 2;  // what `kernels/__init__.py` expects
   m.def("instruction_sets", &instruction_sets);
+  steelyard::bind_plan(m);
   m.def("train", &train, "instructions"_a, nb::kw_only(), "X"_a, "y"_a, "stream"_a, "sizes"_a, "parameters"_a,
         "numbers"_a, "pairwise"_a.none(), "cost"_a.none(), "changes"_a, "defer"_a, "cosine"_a, "rate"_a, "decay"_a,
         "stop"_a, "held_X"_a.none(), "held_y"_a.none(), "held_weight"_a.none(), "every"_a, "patience"_a,
