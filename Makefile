@@ -2,6 +2,8 @@
 # make test      set up what it needs, then every check and the covering selection of tests
 # make test-all  the same with everything that takes long
 # make native    build the compiled kernels again, after a change of their sources
+# make bench     how fast the losses are, beside other libraries: a quarter of an hour on a machine that does nothing else
+# make bench-readme   write its figures into README.md
 # make test-sanitized   the tests of the compiled kernels, with addresses and undefined behaviour checked
 
 PYTHON ?= python3
@@ -17,7 +19,7 @@ export CUDA_VISIBLE_DEVICES =
 KERNELS := $(wildcard steelyard/kernels/*.cpp steelyard/kernels/*.hpp) steelyard/kernels/CMakeLists.txt
 SAY_KERNELS := $(BIN)/python -c "from steelyard import kernels; print('compiled kernels:', kernels.available())"
 
-.PHONY: browser demo test test-all test-sanitized native lint types imports clean
+.PHONY: browser bench bench-readme demo test test-all test-sanitized native lint types imports clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -58,6 +60,16 @@ test-sanitized: $(VENV)/.test
 	cp build/sanitized/_native*.so build/sanitized/steelyard/kernels/
 	PYTHONPATH=build/sanitized LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0 $(BIN)/pytest tests/kernels -q -k "not jax"
+
+$(VENV)/.bench: pyproject.toml constraints.txt $(VENV)/.test | $(BIN)/python
+	$(PIP) install -c constraints.txt -e ".[bench]"
+	@touch $@
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.kernels $(BENCH)
+
+bench-readme:
+	$(BIN)/python -m benchmarks.kernels --readme
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ from steelyard.errors import InputError
 __all__ = ["VARIABLE", "Available", "available", "native"]
 
 VARIABLE = "STEELYARD_INSTRUCTIONS"
-_INTERFACE = 1  # of module.cpp
+_INTERFACE = 2  # of module.cpp
 
 
 @dataclass(frozen=True)
