@@ -33,6 +33,9 @@ $(VENV)/.demo: pyproject.toml constraints.txt $(KERNELS) | $(BIN)/python
 
 $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.demo | $(BIN)/python
 	$(PIP) install -c constraints.txt -e ".[torch,tensorflow,jax,keras,boosting,compare,test]"
+	@# Triton's LLVM and TensorFlow's do not bear each other in a process: its tests run in processes that see this folder
+	$(PIP) install -c constraints.txt --no-deps --upgrade --target $(VENV)/apart triton \
+	|| echo "Triton, which exists for Linux only, could not be installed: the tests of the GPU kernels will be skipped" >&2
 	@touch $@
 
 # the tests of the report need a browser; where nothing may be installed they are skipped, and say so

@@ -1,7 +1,8 @@
 """The Triton kernels compiled for sm_90 (H100, H200) on any machine: nothing spilled, and the product on tensor cores.
 
 `triton.compile` gives the cubin; cuobjdump and nvdisasm, which Triton ships, say what is in it: STACK and LDL/STL are
-registers kept in memory, HGMMA is Hopper's matrix instruction, UTMALDG and UTMASTG its bulk copies.
+registers kept in memory, HGMMA is Hopper's matrix instruction, UTMALDG and UTMASTG its bulk copies. Not collected by
+itself: `test_triton.py` runs this file in a process of its own.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-
-triton = pytest.importorskip("triton", reason="Triton is not installed: it exists for Linux only")
-tl = pytest.importorskip("triton.language")
+import triton
+import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
