@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from steelyard import kernels
 from steelyard._ops import torch as _xp
 from steelyard._torch_batches import BalancedBatchSampler
 from steelyard._torch_mean import ExactMean
-from steelyard.errors import one_of
-from steelyard.kernels import torch_rows
+from steelyard.errors import InputError, one_of
+from steelyard.kernels import torch_rows, torch_sweep
 from steelyard.kernels.torch_linear import KERNELS, WORKSPACE, numerator_and_denominator, reduced
+from steelyard.losses import checks
 from steelyard.losses.base import Loss as CoreLoss
 from steelyard.losses.softmax import SoftmaxCrossEntropy
 from steelyard.losses.switching import check_classes, closed, numbers_of, opened, present
@@ -28,6 +30,15 @@ class _Cast(NamedTuple):
     buffers: tuple[Tensor | None, ...]
     versions: tuple[int, ...]
     values: Any
+
+
+class _Planned(NamedTuple):
+    """The parameters as the compiled kernel holds them, for how many classes and from what they were made."""
+
+    n_classes: int = -1
+    of: _Cast | None = None
+    plan: Any = None
+    why_not: str | None = None
 
 
 class Loss(nn.Module):
@@ -46,8 +57,8 @@ class Loss(nn.Module):
     class_axis : int, default 1
         Axis of the classes in the logits.
     kernel : {"auto", "fused", "formula"}, default "auto"
-        "auto" takes Triton's kernels for integer targets and logits on a CUDA device, and the formula elsewhere;
-        "fused" is an error elsewhere.
+        "auto" takes the compiled kernel for logits on the CPU in eager calls, Triton's kernels for integer targets and
+        logits on a CUDA device, and the formula elsewhere; "fused" is an error there. `uses` says which, and why.
     inplace : bool, default False
         With the kernels and a mean or a sum: the gradient is written over the logits, in the pass that reads them. No
         second tensor of their size exists, the logits are lost, and there is one way back.
@@ -84,6 +95,9 @@ class Loss(nn.Module):
         for name, value in self._structure.parameters.items():
             self.register_buffer(name, None if value is None else torch.tensor(value, dtype=torch.float64))
         self._cast: _Cast | None = None
+        self._planned = _Planned()
+        found = kernels.available()
+        self._absent = torch_sweep.why_not_this(self._structure) if found.compiled else found.reason
 
     def forward(
         self,
@@ -95,6 +109,13 @@ class Loss(nn.Module):
     ) -> Tensor:
         """Return the loss; see `steelyard.losses.Loss.__call__`."""
         check_classes(self.n_classes, logits.shape, self.class_axis)
+        if self.kernel != "formula" and not self.inplace and not logits.is_cuda and not torch.compiler.is_compiling():
+            result = self._swept(logits, targets, sample_weight, class_weight, denominator)
+            if result is not None:
+                return result
+            return self._structure.evaluate(
+                _xp, self._values(logits), logits, targets, sample_weight, class_weight, denominator, self.class_axis
+            )
         if self.inplace or torch_rows.takes(self._structure, logits, targets, self.kernel):
             if self.inplace:
                 torch_rows.takes(self._structure, logits, targets, "fused")
@@ -125,6 +146,56 @@ class Loss(nn.Module):
         return self._structure.sums(
             _xp, self._values(logits), logits, targets, sample_weight, class_weight, None, self.class_axis
         )
+
+    def _swept(
+        self, logits: Tensor, targets: Tensor, sample_weight: Any, class_weight: Any, denominator: Any
+    ) -> Tensor | None:
+        """Return the loss by the compiled kernel, or None where the formula is asked."""
+        why_not = self._why_not(logits, targets, sample_weight, class_weight)
+        if why_not is not None:
+            if self.kernel == "fused":
+                hint = "kernel='auto' or 'formula' does without one."
+                raise InputError("what a compiled kernel computes, with kernel='fused'", why_not, hint)
+            return None
+        values, plan = self._values(logits), self._planned.plan
+        return torch_sweep.evaluate(
+            plan, self._structure, values, logits, targets, sample_weight, class_weight, denominator, self.class_axis
+        )
+
+    def _why_not(self, logits: Tensor, targets: Tensor, sample_weight: Any, class_weight: Any) -> str | None:
+        """Return why the compiled kernel does not take a call, or None; then `_planned` holds its parameters."""
+        if self._absent is not None:
+            return self._absent
+        why_not = torch_sweep.why_not_here(logits, targets, sample_weight, class_weight)
+        if why_not is not None:
+            return why_not
+        if any(b is not None and (b.requires_grad or b.is_inference() or b.is_cuda) for b in self._buffers.values()):
+            return "parameters ask for a gradient, or are elsewhere"
+        values, n_classes = self._values(logits), logits.shape[self.class_axis]
+        if self._planned.n_classes != n_classes or self._planned.of is not self._cast:
+            checks.number_of_classes(self._structure, n_classes, values)
+            numbers = present(self._structure, self._arrays())
+            why_not = torch_sweep.why_not_these(numbers)
+            plan = torch_sweep.plan(self._structure, numbers, n_classes) if why_not is None else None
+            self._planned = _Planned(n_classes, self._cast, plan, why_not)
+        return self._planned.why_not
+
+    def uses(self, logits: Tensor, targets: Tensor) -> str:
+        """Say what computes an eager call with these logits and targets: a kernel, or the formula and why.
+
+        Examples
+        --------
+        >>> import torch, steelyard as sy
+        >>> criterion = sy.torch.Loss(sy.losses.cross_entropy(), kernel="formula")
+        >>> criterion.uses(torch.zeros(3, 2), torch.tensor([0, 1, 1]))
+        'formula (asked for)'
+        """
+        if self.kernel == "formula":
+            return "formula (asked for)"
+        if logits.is_cuda:
+            return "fused (Triton)" if torch_rows.takes(self._structure, logits, targets, "auto") else "formula"
+        why_not = self._why_not(logits, targets, None, None)
+        return f"fused ({kernels.available()})" if why_not is None else f"formula ({why_not})"
 
     def _values(self, logits: Tensor) -> Any:
         """Return the buffers in the dtype of the arithmetic; in eager calls kept until somebody writes to them."""
@@ -181,7 +252,7 @@ class Loss(nn.Module):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cast": None}
+        return {**self.__dict__, "_cast": None, "_planned": _Planned()}
 
     def extra_repr(self) -> str:
         """Return what is printed between the parentheses."""

@@ -72,13 +72,14 @@ template <class T>
 static INLINE Vec<T> either(Mask<T> m, Vec<T> yes, Vec<T> no) {
   return m ? yes : no;
 }
+// Of two, `a` where it is NaN: what is not a number must not become one on the way to the loss.
 template <class T>
 static INLINE Vec<T> smaller(Vec<T> a, Vec<T> b) {
-  return a < b ? a : b;
+  return b < a ? b : a;
 }
 template <class T>
 static INLINE Vec<T> larger(Vec<T> a, Vec<T> b) {
-  return a > b ? a : b;
+  return b > a ? b : a;
 }
 template <class T>
 static INLINE bool any(Mask<T> m) {
@@ -286,7 +287,7 @@ static INLINE Vec<T> log1p_small(Vec<T> x) {
   return twice_atanh<T>(x / (x + static_cast<T>(2)));
 }
 
-// log of a normal positive number: the exponent, and the mantissa brought to [√½, √2).
+// log of a normal positive number: the exponent, and the mantissa brought to [√½, √2). ∞ and NaN stay.
 template <class T>
 static INLINE Vec<T> log(Vec<T> x) {
   typedef Mask<T> M;
@@ -297,15 +298,17 @@ static INLINE Vec<T> log(Vec<T> x) {
   const Vec<T> e = __builtin_convertvector(bits >> Wide<T>::mantissa, Vec<T>);
   const Vec<T> m = (Vec<T>)((bits & fraction) + half_root);
   const Vec<T> tail = twice_atanh<T>((m - static_cast<T>(1)) / (m + static_cast<T>(1)));
-  if constexpr (f) return e * 0.693145751953125f + (tail + e * 1.42860682030941723e-6f);
-  return e * static_cast<T>(0.693147180369123816490) + (tail + e * static_cast<T>(1.90821492927058770002e-10));
+  constexpr T high = f ? 0.693145751953125f : 0.693147180369123816490;
+  constexpr T low = f ? 1.42860682030941723e-6f : 1.90821492927058770002e-10;
+  const Vec<T> found = e * high + (tail + e * low);
+  return x < static_cast<T>(INFINITY) ? found : x;
 }
 
 // log(1 + x) for x ≥ 0.
 template <class T>
 static INLINE Vec<T> log1p(Vec<T> x) {
   const Vec<T> small = smaller<T>(x, all<T>(1));
-  return x > static_cast<T>(1) ? log<T>(smaller<T>(x + static_cast<T>(1), all<T>(Wide<T>::high))) : log1p_small<T>(small);
+  return x > static_cast<T>(1) ? log<T>(x + static_cast<T>(1)) : log1p_small<T>(small);
 }
 
 // --- rows to columns -----------------------------------------------------------------------------------------------
