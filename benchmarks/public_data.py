@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 Rows = list[list[str]]
 
@@ -201,6 +202,23 @@ def load(name: str) -> Table:
         if len(row) != len(table.columns):
             raise SystemExit(f"{name}: row {number} has {len(row)} fields, {len(table.columns)} were announced")
     return table
+
+
+def frame(name: str) -> tuple[Any, Any]:
+    """Return the set called `name` as a pandas frame of its features and a Series of its labels, which are text.
+
+    A column is numeric where every field of it that is there is a number; an empty field is missing.
+    """
+    import pandas as pd
+
+    table = load(name)
+    features = pd.DataFrame(table.rows, columns=table.columns).replace("", float("nan"))
+    labels = features.pop(table.target)
+    for column in features:
+        numbers = pd.to_numeric(features[column], errors="coerce")
+        if numbers.notna().sum() == features[column].notna().sum():
+            features[column] = numbers
+    return features, labels
 
 
 def write_csv(table: Table, path: Path) -> None:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from steelyard.comparison import compare
     from steelyard.comparison.stored import load
     from steelyard.comparison.tuned import tune
-    from steelyard.losses.explanation import explain
-    from steelyard.weights import ClassCounts, class_weight, class_weight_names
+    from steelyard.explanation import explain
+    from steelyard.weights import ClassCounts, class_weight, class_weight_names, schedules
 
 __version__ = "0.1.0"
 
@@ -23,9 +23,10 @@ _HOME = {
     "ClassCounts": "steelyard.weights",
     "class_weight": "steelyard.weights",
     "class_weight_names": "steelyard.weights",
-    "explain": "steelyard.losses.explanation",
+    "explain": "steelyard.explanation",
     "compare": "steelyard.comparison",
     "load": "steelyard.comparison.stored",
+    "schedules": "steelyard.weights",
     "tune": "steelyard.comparison.tuned",
 }
 _MODULES = ("losses", "decisions", "strategies", "torch", "keras", "tensorflow", "jax", "boosting", "sklearn")
@@ -39,6 +40,7 @@ __all__ = [
     "explain",
     "load",
     "losses",
+    "schedules",
     "strategies",
     "tune",
 ]

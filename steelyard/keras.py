@@ -10,12 +10,15 @@ import numpy as np
 from keras import ops
 
 from steelyard import _ops
+from steelyard._keras_bias import OutputBias
+from steelyard._keras_schedule import ClassWeightScheduler
 from steelyard.errors import InputError
 from steelyard.losses import from_dict
 from steelyard.losses.base import Loss as CoreLoss
+from steelyard.losses.reduction import check_denominator, mean
 from steelyard.losses.switching import check_classes, closed, numbers_of, opened
 
-__all__ = ["Loss"]
+__all__ = ["ClassWeightScheduler", "Loss", "OutputBias"]
 
 
 @keras.saving.register_keras_serializable(package="steelyard")
@@ -39,6 +42,10 @@ class Loss(keras.losses.Loss):
         Belongs to the loss itself: ``loss.replace(reduction=…)``.
     dtype : optional
         Taken for the sake of Keras' own interface; the loss is computed in float32, or in float64 for such logits.
+    denominator : float, "rows" or "sample_weight", optional
+        What the mean of a batch is divided by: Σ s·ω when None, the number of rows that count, as Keras does it, or
+        Σ s. A denominator that does not depend on the weights suits small batches of rare classes, and makes
+        ``gradient_accumulation_steps`` exact.
 
     Notes
     -----
@@ -47,6 +54,9 @@ class Loss(keras.losses.Loss):
     that it gives Σ w·ℓ / Σ w: exactly what the same weights in the loss give, and not Keras' Σ w·ℓ / batch size.
     Class weights of the loss itself work for targets for which ``fit(class_weight=…)`` does not: (batch, time),
     pixels, several labels.
+
+    Under ``tf.distribute`` the mean is over the rows of all replicas. With ``gradient_accumulation_steps`` Keras
+    averages means of batches, which have different sums of weights: see `denominator`.
 
     Labels may be integers, integers stored as floats, with or without a last axis of 1, or one-hot.
 
@@ -73,7 +83,9 @@ class Loss(keras.losses.Loss):
         name: str | None = None,
         reduction: Any = None,
         dtype: Any = None,
+        denominator: float | str | None = None,
     ) -> None:
+        check_denominator(denominator)
         if reduction not in ("none", None):
             raise InputError(
                 "the reduction in the loss itself", f"reduction={reduction!r}", "loss.replace(reduction=…)."
@@ -81,6 +93,7 @@ class Loss(keras.losses.Loss):
         # Keras' own reduction is replaced by ours: see __call__
         super().__init__(name=name or "steelyard_loss", reduction="none", dtype=dtype)
         self.n_classes, self.pairs, self.class_axis = n_classes, pairs, class_axis
+        self.denominator = denominator
         self._structure = opened(from_dict(loss) if isinstance(loss, dict) else loss, n_classes, pairs)
         self._held: _Parameters | None = None if n_classes is None else _Parameters(self._structure)
         self._models: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -91,12 +104,17 @@ class Loss(keras.losses.Loss):
         mask = _mask_of(y_pred)
         y_pred = ops.convert_to_tensor(y_pred)
         y_true = self._targets(y_true, y_pred)
-        example_rank = len(y_pred.shape) - (0 if self._structure.dense_targets else 1)
+        example_rank = len(y_pred.shape) - (0 if self._structure.entrywise else 1)
         weight = self._weight(sample_weight, mask, y_pred, example_rank)
         xp = _ops.namespace(y_pred)
         values = self._values(xp, y_pred)
-        result = self._structure.evaluate(xp, values, y_pred, y_true, weight, None, None, self.class_axis)
-        return _per_replica(result) if self._structure.reduction == "mean" else result
+        given = (y_pred, y_true, weight, None, self.denominator)
+        replicas = _replicas() if self._structure.reduction == "mean" else None
+        if replicas is None:
+            return self._structure.evaluate(xp, values, *given, self.class_axis)
+        # Keras adds up the gradients of all replicas: each has its part of one mean
+        numerator, denominator = self._structure.sums(xp, values, *given, self.class_axis)
+        return mean(xp, numerator, replicas.all_reduce("sum", denominator))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return ω·ℓ of each example, unreduced."""
@@ -219,6 +237,7 @@ class Loss(keras.losses.Loss):
             "pairs": self.pairs,
             "class_axis": self.class_axis,
             "name": self.name,
+            "denominator": self.denominator,
         }
 
     def __reduce__(self) -> Any:
@@ -244,14 +263,14 @@ def _one(y_true: Any, y_pred: Any) -> bool:
     )
 
 
-def _per_replica(value: Any) -> Any:
-    """Divide by the number of replicas under ``tf.distribute``, whose gradients Keras adds up."""
+def _replicas() -> Any:
+    """Return the replica context of ``tf.distribute`` where there are several replicas."""
     if keras.backend.backend() != "tensorflow":
-        return value
+        return None
     import tensorflow as tf
 
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    return value if replicas == 1 else value / replicas
+    context = tf.distribute.get_replica_context()
+    return context if context is not None and context.num_replicas_in_sync > 1 else None
 
 
 class _Value(keras.initializers.Initializer):

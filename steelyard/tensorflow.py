@@ -1,4 +1,4 @@
-"""TensorFlow without Keras: losses as modules whose parameters are variables."""
+"""TensorFlow without Keras: losses as modules whose parameters are variables, and balanced batches for tf.data."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from steelyard._ops import tensorflow as _xp
+from steelyard._tensorflow_batches import balanced_batches
 from steelyard.losses.base import Loss as CoreLoss
+from steelyard.losses.base import unconverted
 from steelyard.losses.switching import check_classes, closed, numbers_of, opened
 
-__all__ = ["Loss"]
+__all__ = ["Loss", "balanced_batches"]
 
 
 class Loss(tf.Module):
@@ -61,13 +63,39 @@ class Loss(tf.Module):
     ) -> Any:
         """Return the loss; see `steelyard.losses.Loss.__call__`."""
         logits = tf.convert_to_tensor(logits)
+        return self._structure.evaluate(
+            _xp, self._values(logits), logits, targets, sample_weight, class_weight, denominator, self.class_axis
+        )
+
+    @unconverted
+    def numerator_and_denominator(
+        self, logits: Any, targets: Any, sample_weight: Any = None, class_weight: Any = None
+    ) -> tuple[Any, Any]:
+        """Return Σ s·ω·ℓ and Σ s·ω, for a mean over several replicas or micro-batches.
+
+        Under ``tf.distribute`` the gradients of the replicas are added up, so that each of them needs
+
+        ``numerator / tf.distribute.get_replica_context().all_reduce("sum", denominator)``
+
+        Examples
+        --------
+        >>> import tensorflow as tf, steelyard as sy
+        >>> criterion = sy.tensorflow.Loss(sy.losses.weighted_cross_entropy([1.0, 3.0]))
+        >>> n, d = criterion.numerator_and_denominator(tf.zeros([2, 2]), tf.constant([0, 1]))
+        >>> round(float(n), 4), float(d)
+        (2.7726, 4.0)
+        """
+        logits = tf.convert_to_tensor(logits)
+        return self._structure.sums(
+            _xp, self._values(logits), logits, targets, sample_weight, class_weight, None, self.class_axis
+        )
+
+    @unconverted
+    def _values(self, logits: Any) -> Any:
         if logits.shape.rank is not None:
             check_classes(self.n_classes, tuple(logits.shape), self.class_axis)
         dtype = _xp.compute_dtype(logits)
-        values = self._structure._pack({n: None if v is None else tf.cast(v, dtype) for n, v in self._held.items()})
-        return self._structure.evaluate(
-            _xp, values, logits, targets, sample_weight, class_weight, denominator, self.class_axis
-        )
+        return self._structure._pack({n: None if v is None else tf.cast(v, dtype) for n, v in self._held.items()})
 
     def assign(self, other: CoreLoss) -> None:
         """Switch to another loss: its numbers are written into the variables, and nothing is traced anew.

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from steelyard._ops import torch as _xp
+from steelyard._torch_batches import BalancedBatchSampler
+from steelyard._torch_mean import ExactMean
 from steelyard.losses.base import Loss as CoreLoss
 from steelyard.losses.switching import check_classes, closed, numbers_of, opened, present
 
-__all__ = ["Loss"]
+__all__ = ["BalancedBatchSampler", "ExactMean", "Loss"]
 
 
 class _Cast(NamedTuple):
@@ -76,6 +78,19 @@ class Loss(nn.Module):
         check_classes(self.n_classes, logits.shape, self.class_axis)
         return self._structure.evaluate(
             _xp, self._values(logits), logits, targets, sample_weight, class_weight, denominator, self.class_axis
+        )
+
+    def numerator_and_denominator(
+        self,
+        logits: Tensor,
+        targets: Tensor,
+        sample_weight: Tensor | None = None,
+        class_weight: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return Σ s·ω·ℓ and Σ s·ω; see `steelyard.losses.Loss.numerator_and_denominator` and `ExactMean`."""
+        check_classes(self.n_classes, logits.shape, self.class_axis)
+        return self._structure.sums(
+            _xp, self._values(logits), logits, targets, sample_weight, class_weight, None, self.class_axis
         )
 
     def _values(self, logits: Tensor) -> Any:

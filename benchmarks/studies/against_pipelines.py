@@ -85,13 +85,7 @@ PAIRS = {
 
 def read(name: str) -> tuple[pd.DataFrame, np.ndarray]:
     """Return features with their types, and labels 0 and 1, 1 being the rarer."""
-    table = public_data.load(name)
-    frame = pd.DataFrame(table.rows, columns=table.columns).replace("", np.nan)
-    labels = frame.pop(table.target)
-    for column in frame:
-        numbers = pd.to_numeric(frame[column], errors="coerce")
-        if numbers.notna().sum() == frame[column].notna().sum():
-            frame[column] = numbers
+    frame, labels = public_data.frame(name)
     return frame, (labels == labels.value_counts().index[-1]).to_numpy().astype(int)
 
 

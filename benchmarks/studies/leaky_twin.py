@@ -34,13 +34,7 @@ TREES = 100
 
 
 def features(name: str) -> tuple[pd.DataFrame, np.ndarray]:
-    table = public_data.load(name)
-    frame = pd.DataFrame(table.rows, columns=table.columns)
-    y = frame.pop(table.target).str.strip()
-    for column in frame:
-        numbers = pd.to_numeric(frame[column], errors="coerce")
-        if not numbers.isna().any():
-            frame[column] = numbers
+    frame, y = public_data.frame(name)
     X = pd.get_dummies(frame)
     return X.astype(float), (y == y.value_counts().idxmin()).to_numpy().astype(int)
 

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy.stats import spearmanr
 
 import steelyard as sy
@@ -29,7 +28,7 @@ from steelyard.training import mlp
 from steelyard.training.batches import steps_per_epoch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from public_data import load
+import public_data
 
 CHOSEN_ON = (
     "ecoli3", "glass2", "abalone9-18", "yeast4", "vehicle0", "winequality-red-4", "car-good", "flare-F",
@@ -45,17 +44,6 @@ STEPS = (250, 500, 1_000, 2_000)
 METRICS = ("average_precision", "balanced_accuracy", "neg_log_loss")
 
 
-def table(name: str) -> tuple[pd.DataFrame, np.ndarray]:
-    raw = load(name)
-    frame = pd.DataFrame(raw.rows, columns=raw.columns).replace("", None)
-    y = frame.pop(raw.target).to_numpy(str)
-    for column in frame:
-        number = pd.to_numeric(frame[column], errors="coerce")
-        if number.notna().sum() == frame[column].notna().sum():
-            frame[column] = number
-    return frame, y
-
-
 def options(recipe: str, rows: int) -> dict[str, Any]:
     if recipe == "early stopping":
         return {"early_stopping": True}
@@ -64,7 +52,8 @@ def options(recipe: str, rows: int) -> dict[str, Any]:
 
 
 def measured(name: str, recipe: str) -> dict[str, Any]:
-    X, y = table(name)
+    X, labels = public_data.frame(name)
+    y = labels.to_numpy(str)
     chosen = options(recipe, int(0.8 * len(y)))
     begun = time.perf_counter()
     result = sy.compare(X, y, STRATEGIES, ("mlp", chosen), repeats=2, decisions="default")

@@ -74,13 +74,7 @@ class Data(NamedTuple):
 
 def dataset(name: str) -> Data:
     """Read a set; classes are numbered from the commonest to the rarest."""
-    table = public_data.load(name)
-    frame = pd.DataFrame(table.rows, columns=table.columns).replace("", np.nan)
-    labels = frame.pop(table.target)
-    for column in frame:
-        numbers = pd.to_numeric(frame[column], errors="coerce")
-        if numbers.notna().sum() == frame[column].notna().sum():
-            frame[column] = numbers
+    frame, labels = public_data.frame(name)
     order = labels.value_counts()
     y = labels.map({label: k for k, label in enumerate(order.index)}).to_numpy()
     missed = np.minimum(order.to_numpy()[0] / order.to_numpy(), MOST)

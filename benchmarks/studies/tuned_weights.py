@@ -35,7 +35,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from threadpoolctl import threadpool_limits
@@ -55,7 +54,7 @@ from steelyard.tuning.searching import Space, Trial, generation, proposals
 from steelyard.tuning.stages import Procedure
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from public_data import load
+import public_data
 
 SETS = ("ecoli3", "abalone9-18", "yeast4", "vehicle0", "newthyroid", "balance", "contraceptive", "car-multi")
 FOLDS = 5
@@ -73,17 +72,6 @@ class Nothing:
 
     def keep_trials(self, *_: Any) -> None:
         return
-
-
-def table(name: str) -> tuple[pd.DataFrame, np.ndarray]:
-    raw = load(name)
-    frame = pd.DataFrame(raw.rows, columns=raw.columns).replace("", None)
-    y = frame.pop(raw.target).to_numpy(str)
-    for column in frame:
-        number = pd.to_numeric(frame[column], errors="coerce")
-        if number.notna().sum() == frame[column].notna().sum():
-            frame[column] = number
-    return frame, y
 
 
 def grid(fold: PreparedFold, seconds: float, seed: int) -> np.ndarray:
@@ -133,7 +121,8 @@ def fold_of(dataset: Dataset, asked: Settings, split: Split) -> PreparedFold:
 
 
 def measured(name: str, seconds: float) -> list[dict[str, Any]]:
-    frame, y = table(name)
+    frame, labels = public_data.frame(name)
+    y = labels.to_numpy(str)
     dataset = from_memory(frame, y)
     asked = settings(dataset.target, ["none"], "linear", "f1_macro", FOLDS, 1, 0)
     truth = dataset.target.y
@@ -204,7 +193,8 @@ def samplers(out: Path, generations: int = 5) -> None:
     }
     rows = []
     for name in ("newthyroid", "balance", "ecoli3", "abalone9-18"):
-        frame, y = table(name)
+        frame, labels = public_data.frame(name)
+        y = labels.to_numpy(str)
         dataset = from_memory(frame, y)
         asked = settings(dataset.target, ["none"], "linear", "f1_macro", FOLDS, 1, 0)
         metric = get_metric("f1_macro", dataset.target.counts.classes, dataset.target.positive)

@@ -183,6 +183,8 @@ def _n_classes(losses: list[Any], asked: int | None) -> int:
     if isinstance(asked, bool) or not isinstance(asked, (int, np.integer)) or asked < 2:
         raise InputError("`n_classes` ≥ 2", repr(asked))
     for name, size in sizes.items():
+        if asked == 2 and size == 2 and isinstance(losses[0], SigmoidCrossEntropy):
+            raise InputError("a loss of one label: two classes have one score", f"`{name}` for 2 labels")
         if size != asked and not (isinstance(losses[0], SigmoidCrossEntropy) and size == 1):
             raise InputError(f"a loss for {asked} classes, as n_classes says", f"`{name}` for {size}")
     return int(asked)

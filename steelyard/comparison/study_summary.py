@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steelyard.comparison.settings import BASELINE
 from steelyard.errors import InputError
@@ -67,7 +68,7 @@ def summarise_sets(results: Mapping[str, Row], first: str) -> tuple[list[dict[st
         for model, decision in _groups(results, metric):
             rows = _by_strategy(results, model, decision, metric)
             greater = _greater_is_better(metric)
-            tuned = {} if decision == "tuned" else _by_strategy(results, model, "tuned", metric).get(BASELINE, {})
+            free = None if decision == "tuned" else _free_thresholds(results, model, metric, rows[BASELINE])
             means = {s: np.array([_mean(of_set.get(name)) for name in results]) for s, of_set in rows.items()}
             whole = [s for s in means if np.isfinite(means[s]).all()]
             ranks = rank_methods(np.column_stack([means[s].round(_UNIT) for s in whole]), greater) if whole else None
@@ -75,7 +76,7 @@ def summarise_sets(results: Mapping[str, Row], first: str) -> tuple[list[dict[st
             differences = {s: across_sets(_settled(means[s] - means[BASELINE])) for s in means}
             tested = [s for s in means if s != BASELINE]
             adjusted = dict(zip(tested, holm([differences[s].p_value for s in tested]), strict=True))
-            moved = _only_moved(means, tuned, results, differences, greater, adjusted)
+            moved = _only_moved(means, free, differences, greater, adjusted)
             for s in means:
                 d, counted = differences[s], Counter(r["verdict"] for r in rows[s].values())
                 p = adjusted.get(s)
@@ -102,16 +103,14 @@ def summarise_sets(results: Mapping[str, Row], first: str) -> tuple[list[dict[st
 
 def _only_moved(
     means: Mapping[str, Any],
-    tuned: Mapping[str, Row],
-    results: Mapping[str, Row],
+    free: Any,
     differences: Mapping[str, Any],
     greater: bool,
     adjusted: Mapping[str, Any],
 ) -> set[str]:
-    """Return the strategies that beat plain training, and do not beat plain training with its decision tuned."""
-    if not all(name in tuned for name in results):
+    """Return the strategies that beat plain training, and do not beat plain training with a moved threshold."""
+    if free is None:
         return set()
-    free = np.array([_mean(tuned[name]) for name in results])
     beyond = {s: across_sets(_settled(means[s] - free)) for s in adjusted}
     larger = holm([max(differences[s].p_value, beyond[s].p_value) for s in adjusted])
     return {
@@ -120,6 +119,20 @@ def _only_moved(
         if verdict(differences[s].mean, float(p), greater) == "helps"
         and verdict(beyond[s].mean, float(both), greater) != "helps"
     }
+
+
+def _free_thresholds(
+    results: Mapping[str, Row], model: str, metric: str, baseline: Mapping[str, Row]
+) -> NDArray[np.float64] | None:
+    """Return what plain training with a moved threshold has on each data set, None where there is nothing to move.
+
+    It is with the baseline where the comparison has tuned a threshold for this very metric or found one on its stored
+    scores; where not (results of an earlier version), its decision that was tuned for another metric stands in.
+    """
+    tuned = _by_strategy(results, model, "tuned", metric).get(BASELINE, {})
+    found = [baseline[name].get("free_threshold") for name in results]
+    values = [_mean(tuned.get(n)) if f is None else float(f) for n, f in zip(results, found, strict=True)]
+    return np.array(values) if np.isfinite(values).all() else None
 
 
 def _groups(results: Mapping[str, Row], metric: str) -> list[tuple[str, str]]:

@@ -54,7 +54,8 @@ def summarise(
     free moved threshold: its decision tuned for this very metric, in inner folds where that was done, else on the
     stored scores of the other folds. Both gains have to be shown, so the larger of two p-values counts (an
     intersection–union test; Berger, Technometrics 24, 1982). Where only the gain over "none" is, the row has
-    ``only_threshold`` and no detectable difference.
+    ``only_threshold`` and no detectable difference. The mean over folds of that yardstick is ``free_threshold`` in the
+    baseline's row, for whoever asks the same over many data sets.
 
     Parameters
     ----------
@@ -67,7 +68,7 @@ def summarise(
     test_to_train : float
         Of the folds, as for `corrected_resampled_t`.
     free : callable
-        Label metric → plain training with a moved threshold, shape (J,); only called where it decides a verdict.
+        Label metric → plain training with a moved threshold, shape (J,).
     stopped : int
         Strategies that a race has stopped. They could have helped, so that they count in Holm's adjustment.
     """
@@ -85,10 +86,12 @@ def summarise(
             base = corrected_resampled_t(values[BASELINE, name], test_to_train).mean
             verdicts = {s: _verdict(differences[s].mean, base, adjusted[s], metric) for s in tested}
             moved: Collection[str] = ()
-            if metric.kind == "label" and decision == "default" and "helps" in verdicts.values():
+            yardstick: Floats | None = None
+            if metric.kind == "label" and decision == "default" and tested:
                 is_tuned = settings.decision_metric == metric.name
                 tuned = values.get((BASELINE, metric.name + TUNED)) if is_tuned else None
                 yardstick = free(metric) if tuned is None else tuned
+            if yardstick is not None and "helps" in verdicts.values():
                 over = {s: corrected_resampled_t(values[s, name] - yardstick, test_to_train) for s in tested}
                 moved = _only_moved(verdicts, differences, over, metric, stopped)
             for s in strategies:
@@ -103,7 +106,9 @@ def summarise(
                         "verdict": "no detectable difference" if s in moved else verdicts[s],
                         "detectable": smallest_detectable(gains[s], test_to_train, level, _POWER),
                     }
-                rows.append(row | {"only_threshold": s in moved})
+                of_free = yardstick if s == BASELINE and yardstick is not None else np.array([np.nan])
+                row |= {"only_threshold": s in moved}
+                rows.append(row | {"free_threshold": float(of_free.mean()) if np.isfinite(of_free).all() else None})
     return rows
 
 

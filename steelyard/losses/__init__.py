@@ -13,7 +13,16 @@ from steelyard.errors import InputError, did_you_mean
 from steelyard.losses.alignment import aligned
 from steelyard.losses.base import Loss
 from steelyard.losses.binary import *  # noqa: F403  each family file names its recipes once, in its __all__
+from steelyard.losses.instance_weights import (
+    GradientBalance,
+    GradientDensity,
+    gradient_norm,
+    influence_balanced_weight,
+)
+from steelyard.losses.label_ranking import *  # noqa: F403
+from steelyard.losses.label_ranking import ZLPR, TwoWay
 from steelyard.losses.long_tail import *  # noqa: F403
+from steelyard.losses.multi_label import *  # noqa: F403
 from steelyard.losses.pairwise import *  # noqa: F403
 from steelyard.losses.per_example import *  # noqa: F403
 from steelyard.losses.per_example import equalization_offset, gcl_offset
@@ -21,13 +30,15 @@ from steelyard.losses.registry import describe, get, names
 from steelyard.losses.regularized import *  # noqa: F403
 from steelyard.losses.sigmoid import SigmoidCrossEntropy
 from steelyard.losses.softmax import SoftmaxCrossEntropy
+from steelyard.losses.starting import output_bias
 from steelyard.losses.weighted import *  # noqa: F403
 
 __all__ = ["Loss", "SigmoidCrossEntropy", "SoftmaxCrossEntropy", "aligned", "describe", "from_dict", "get", "names"]
 __all__ += names()
-__all__ += ["equalization_offset", "gcl_offset"]
+__all__ += ["ZLPR", "TwoWay", "equalization_offset", "gcl_offset", "output_bias"]
+__all__ += ["GradientBalance", "GradientDensity", "gradient_norm", "influence_balanced_weight"]
 
-_FAMILIES: dict[str, type[Loss]] = {k.__name__: k for k in (SigmoidCrossEntropy, SoftmaxCrossEntropy)}
+_FAMILIES: dict[str, type[Loss]] = {k.__name__: k for k in (SigmoidCrossEntropy, SoftmaxCrossEntropy, TwoWay, ZLPR)}
 
 
 def from_dict(data: Mapping[str, Any]) -> Loss:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
 
@@ -19,15 +19,17 @@ __all__ = ["Loss", "Terms"]
 
 Tensor = Any
 
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
 _pytrees: set[type] = set()
 
 
-def unconverted(method: Any) -> Any:
+def unconverted(method: _Method) -> _Method:
     """Mark a method for TensorFlow's AutoGraph, which then runs it as it stands.
 
     No branch here depends on a value in a graph; rewriting the library takes seconds and garbles error messages.
     """
-    method.autograph_info__ = {}
+    method.autograph_info__ = {}  # type: ignore[attr-defined]
     return method
 
 
@@ -49,12 +51,15 @@ class Loss:
 
     PARAMETERS: ClassVar[tuple[Parameter, ...]]
     STATIC: ClassVar[tuple[str, ...]]
-    dense_targets: ClassVar[bool] = False
+    dense_targets: ClassVar[bool] = False  # targets are shaped like the logits, whatever their dtype
+    entrywise: ClassVar[bool] = False  # one value for each logit, and not for each row of them
     autograph_info__: ClassVar[dict[str, Any]] = {}  # for the call itself, as `unconverted` for methods
 
     parameters: dict[str, Any]
     reduction: str
     ignore_index: int | None
+
+    improper: ClassVar[str | None] = None  # where the family has no posterior: why, in a sentence, for `explain`
 
     def _set(self, values: Mapping[str, Any], **static: Any) -> None:
         object.__setattr__(self, "parameters", {p.name: read(p, values[p.name]) for p in self._specification()})
@@ -147,7 +152,7 @@ class Loss:
             Axis of the classes; -1 for (batch, ..., n_classes).
         logit_offset : tensor (n_classes,) or (batch, n_classes), optional
             Offsets of this call, added to those of the loss: noise that is drawn anew for each batch, such as
-            `gcl_offset` and `equalization_offset` give. Softmax family only.
+            `gcl_offset` and `equalization_offset` give.
 
         Returns
         -------
@@ -227,6 +232,23 @@ class Loss:
         """
         xp = self._namespace(logits, targets, sample_weight)
         values = self._constants(xp, logits)
+        return self.sums(xp, values, logits, targets, sample_weight, class_weight, None, class_axis, logit_offset)
+
+    @unconverted
+    def sums(
+        self,
+        xp: ModuleType,
+        values: Any,
+        logits: Tensor,
+        targets: Tensor,
+        sample_weight: Tensor | None = None,
+        class_weight: Tensor | None = None,
+        denominator: Tensor | float | str | None = None,
+        class_axis: int = 1,
+        logit_offset: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return both sums at `values`, parameters that a front keeps in its framework's own tensors."""
+        check_denominator(denominator)
         try:
             terms = self._terms(xp, values, logits, targets, sample_weight, class_weight, class_axis, logit_offset)
         except (IndexError, RuntimeError):
@@ -235,9 +257,9 @@ class Loss:
         numerator = xp.total(terms.numerator)
         if xp.concrete(numerator):
             checks.after(xp, self, numerator, logits, targets, sample_weight, class_axis)
-        denominator = self._denominator(xp, terms, numerator, None)
+        by = self._denominator(xp, terms, numerator, denominator)
         dtype = terms.numerator.dtype
-        return xp.cast(numerator, dtype), xp.cast(denominator, dtype)
+        return xp.cast(numerator, dtype), xp.cast(by, dtype)
 
     @unconverted
     def value(self, logits: Tensor, targets: Tensor, class_axis: int = 1) -> Tensor:
@@ -283,8 +305,11 @@ class Loss:
         at, values = self._arranged(xp, z, targets, class_axis)
         return self._like_logits(xp, formula(xp, at, values), at, z)
 
+    def _laid_out(self, xp: ModuleType, logits: Tensor, targets: Tensor, class_axis: int) -> Layout:
+        return arrange(xp, logits, targets, class_axis, self.ignore_index, self.dense_targets, self.entrywise)
+
     def _arranged(self, xp: ModuleType, z: Tensor, targets: Tensor, class_axis: int) -> tuple[Layout, Any]:
-        at = arrange(xp, z, targets, class_axis, self.ignore_index, self.dense_targets)
+        at = self._laid_out(xp, z, targets, class_axis)
         if xp.concrete(at.logits):
             checks.target_range(xp, self, at)
             if not checks.all_finite(xp, at.logits):
@@ -333,17 +358,9 @@ class Loss:
         class_axis: int,
         logit_offset: Tensor | None = None,
     ) -> Terms:
-        at = arrange(xp, logits, targets, class_axis, self.ignore_index, self.dense_targets)
-        checks.number_of_classes(self, at.n_classes, values)
-        if not xp.checks_indices and xp.concrete(at.logits):
-            checks.target_range(xp, self, at)
+        at = self._laid_out(xp, logits, targets, class_axis)
+        values = self._at_call(xp, at, values, class_weight, logit_offset)
         dtype = at.logits.dtype
-        if class_weight is not None:
-            w = per_row(xp, xp.asarray(class_weight, at.logits, dtype), at)
-            checks.call_weight(xp, self, w, plain_shape(at.logits))
-            values = values._replace(class_weight=w)
-        if logit_offset is not None:
-            values = values._replace(logit_offset=self._offset_of_call(xp, values, at, logit_offset))
         loss, weight = self._value(xp, at, values)
         if at.keep is not None:
             loss = xp.where(at.keep, loss, 0)
@@ -360,9 +377,25 @@ class Loss:
         keep = None if at.keep is None else xp.reshape(at.keep, at.shape)
         return Terms(loss, weight, keep, s)
 
+    def _at_call(
+        self, xp: ModuleType, at: Layout, values: Any, class_weight: Tensor | None, logit_offset: Tensor | None
+    ) -> Any:
+        """Return the parameters with those that are given at the call, checked."""
+        checks.number_of_classes(self, at.n_classes, values)
+        if not xp.checks_indices and xp.concrete(at.logits):
+            checks.target_range(xp, self, at)
+        for name, given in (("class_weight", class_weight), ("logit_offset", logit_offset)):
+            if given is not None and name not in values._fields:
+                raise InputError(f"a loss that has a `{name}`", type(self).__name__)
+        if class_weight is not None:
+            w = per_row(xp, xp.asarray(class_weight, at.logits, at.logits.dtype), at)
+            checks.call_weight(xp, self, w, plain_shape(at.logits))
+            values = values._replace(class_weight=w)
+        if logit_offset is not None:
+            values = values._replace(logit_offset=self._offset_of_call(xp, values, at, logit_offset))
+        return values
+
     def _offset_of_call(self, xp: ModuleType, values: Any, at: Layout, logit_offset: Tensor) -> Tensor:
-        if "logit_offset" not in values._fields:
-            raise InputError("`logit_offset` for a loss of the softmax family only", type(self).__name__)
         offset = per_row(xp, xp.asarray(logit_offset, at.logits, at.logits.dtype), at)
         sizes = plain_shape(offset)
         if len(sizes) not in (1, 2) or (sizes[-1] is not None and sizes[-1] != at.n_classes and sizes[-1] != 1):

@@ -144,7 +144,7 @@ def before(
     class_axis: int,
 ) -> None:
     """Go through the input and raise at the first value that no loss can be computed from."""
-    at = arrange(xp, logits, targets, class_axis, loss.ignore_index, loss.dense_targets)
+    at = arrange(xp, logits, targets, class_axis, loss.ignore_index, loss.dense_targets, loss.entrywise)
     z = np.asarray(xp.to_numpy(at.logits))
     target_range(xp, loss, at)
     # −inf is a class ruled out, which is legitimate unless it is the target or nothing is left

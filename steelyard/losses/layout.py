@@ -16,6 +16,8 @@ __all__ = ["Layout", "arrange", "broadcast_weight", "column", "per_row", "plain_
 
 Tensor = Any
 
+_ABSENT = -1e30
+
 
 class Layout(NamedTuple):
     """Logits and targets as the formulas take them."""
@@ -71,6 +73,7 @@ def arrange(
     class_axis: int,
     ignore_index: int | None,
     dense_only: bool = False,
+    entrywise: bool = True,
 ) -> Layout:
     """Return logits and targets in the layout of the formulas.
 
@@ -87,7 +90,10 @@ def arrange(
     ignore_index : int or None
         The target of rows that do not count.
     dense_only : bool
-        Targets are shaped like the logits whatever their dtype (the sigmoid family).
+        Targets are shaped like the logits whatever their dtype (several labels per row).
+    entrywise : bool
+        With `dense_only`, whether each entry has a value of its own (the sigmoid family) or each row; then an entry
+        that is ignored is a label that is not there with a logit of −10³⁰, whose exponential is 0.
 
     Raises
     ------
@@ -107,14 +113,18 @@ def arrange(
     if dense_only:
         if not _same(target_sizes, sizes):
             raise _mismatch(sizes, target_sizes, (sizes,), axis)
-        elementwise = ndim == 1
-        merged = xp.reshape(z, (shape[0], 1)) if elementwise else _merge(xp, z, axis)
+        alone = (shape[0], 1) if entrywise else (1, shape[0])
+        merged = xp.reshape(z, alone) if ndim == 1 else _merge(xp, z, axis)
         target = _to(xp, targets, z)
-        target = xp.reshape(target, (shape[0], 1)) if elementwise else _merge(xp, target, axis)
+        target = xp.reshape(target, alone) if ndim == 1 else _merge(xp, target, axis)
         keep = None
         if ignore_index is not None:
             keep = target != ignore_index
             target = xp.where(keep, target, 0)
+        if not entrywise:
+            of_rows = shape[:axis] + shape[axis + 1 :]
+            at = _masked(xp, merged, target, True, keep, of_rows, shape[axis], _ABSENT)
+            return at if keep is None else at._replace(keep=xp.sum(xp.cast(keep, at.logits.dtype)) > 0)
         return _masked(xp, merged, target, True, keep, shape, shape[axis])
 
     example_sizes = sizes[:axis] + sizes[axis + 1 :]
@@ -157,7 +167,14 @@ def _to(xp: ModuleType, x: Any, like: Tensor) -> Tensor:
 
 
 def _masked(
-    xp: ModuleType, z: Tensor, target: Tensor, dense: bool, keep: Tensor | None, shape: Any, n_classes: Any
+    xp: ModuleType,
+    z: Tensor,
+    target: Tensor,
+    dense: bool,
+    keep: Tensor | None,
+    shape: Any,
+    n_classes: Any,
+    instead: float = 0.0,
 ) -> Layout:
     dtype = xp.compute_dtype(z)
     z = xp.cast(z, dtype)
@@ -166,7 +183,7 @@ def _masked(
     if keep is not None:
         # an ignored row may hold anything, NaN included: it must not reach a gradient, not even times zero
         whole_row = len(keep.shape) < len(z.shape)
-        z = xp.where(xp.expand_dims(keep, 1) if whole_row else keep, z, 0)
+        z = xp.where(xp.expand_dims(keep, 1) if whole_row else keep, z, instead)
     return Layout(z, target, dense, keep, tuple(shape), n_classes)
 
 

@@ -101,7 +101,7 @@ def present(loss: Loss, numbers: Mapping[str, Any]) -> dict[str, Any]:
 def closed(structure: Loss, numbers: Mapping[str, Any]) -> Loss:
     """Return the loss that a front's numbers stand for, as its user would have written it."""
     values, static = present(structure, numbers), structure.static()
-    w = values["class_weight"]
+    w: Any = values.get("class_weight")
     if w is None and "weight_by" in static:
         static["weight_by"] = "target"
     elif static.get("weight_by") == "pair":

@@ -1,8 +1,8 @@
 """Samplers: labels of a training fold in, rows to train on out.
 
 A sampler is handed the training fold and a random generator, nothing else: it cannot see a test fold. Index samplers
-(`rows`) return positions in the fold, `smote` makes rows, `balanced_batches` fills batches. All of them end with equal
-classes.
+(`rows`) return positions in the fold, `smote` makes rows, `balanced_batches` and `stratified_batches` fill batches.
+All of them end with equal classes.
 """
 
 from __future__ import annotations
@@ -13,9 +13,20 @@ from numpy.typing import NDArray
 from steelyard.errors import one_of
 from steelyard.sampling.balanced import balanced_batches
 from steelyard.sampling.random import names, rows
+from steelyard.sampling.stratified import stratified_batches
 from steelyard.sampling.synthetic import smote
 
-__all__ = ["ALL", "BATCHES", "SYNTHETIC", "balanced_batches", "names", "rows", "sampled_priors", "smote"]
+__all__ = [
+    "ALL",
+    "BATCHES",
+    "SYNTHETIC",
+    "balanced_batches",
+    "names",
+    "rows",
+    "sampled_priors",
+    "smote",
+    "stratified_batches",
+]
 
 SYNTHETIC = "smote"
 BATCHES = "balanced_batches"

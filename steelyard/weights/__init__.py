@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from steelyard.weights import schedules
 from steelyard.weights.counts import ClassCounts, as_counts
 from steelyard.weights.resolution import class_weight, class_weight_names
 from steelyard.weights.warnings import InvertedWeightsWarning, OneHotWarning
@@ -13,4 +14,5 @@ __all__ = [
     "as_counts",
     "class_weight",
     "class_weight_names",
+    "schedules",
 ]

@@ -27,6 +27,7 @@ PUBLIC = {
 }
 
 RECIPES = {
+    "asymmetric",
     "balanced_softmax",
     "binary_cross_entropy",
     "cdt",
@@ -35,7 +36,9 @@ RECIPES = {
     "cosen",
     "cost_regularized",
     "cross_entropy",
+    "distribution_balanced",
     "equalization",
+    "equalization_v2",
     "focal",
     "gcl",
     "ldam",
@@ -47,8 +50,10 @@ RECIPES = {
     "seesaw",
     "sigmoid_focal",
     "softmax_margin",
+    "two_way",
     "vector_scaling",
     "weighted_cross_entropy",
+    "zlpr",
 }
 
 SIGNATURES = {
@@ -56,7 +61,19 @@ SIGNATURES = {
         "class_weight logit_scale logit_offset margin pairwise_offset gamma label_smoothing cost_matrix "
         "cost_coefficient weight_by ignore_index reduction poly_coefficient compensation"
     ),
-    "SigmoidCrossEntropy": "pos_weight outcome_weight gamma_pos gamma_neg class_weight ignore_index reduction",
+    "SigmoidCrossEntropy": (
+        "pos_weight outcome_weight gamma_pos gamma_neg class_weight ignore_index reduction probability_shift "
+        "logit_offset neg_scale label_rarity rebalance_slope rebalance_center rebalance_floor"
+    ),
+    "asymmetric": "gamma_neg gamma_pos probability_shift settings",
+    "distribution_balanced": "counts rows gamma neg_scale kappa rebalance settings",
+    "equalization_v2": "positive_gradient negative_gradient alpha gamma mu settings",
+    "zlpr": "settings",
+    "two_way": "positive_temperature negative_temperature settings",
+    "GradientBalance": "n_labels alpha gamma mu",
+    "GradientDensity": "bins momentum",
+    "gradient_norm": "logits targets class_axis",
+    "influence_balanced_weight": "logits targets features counts alpha epsilon",
     "logit_adjusted": "counts tau settings",
     "balanced_softmax": "counts settings",
     "ldam": "counts max_margin scale class_weight settings",
@@ -86,7 +103,7 @@ def test_the_public_door() -> None:
 @pytest.mark.parametrize(
     ("front", "name", "signature"),
     [
-        ("sklearn", "ImbalancedClassifier", "strategy model metric positive random_state"),
+        ("sklearn", "ImbalancedClassifier", "strategy model metric positive random_state costs"),
     ],
 )
 def test_fronts_are_reached_by_name(front: str, name: str, signature: str) -> None:

@@ -56,7 +56,7 @@ def test_results_have_the_promised_form(result):
     assert set(content["dataset"]) == {"rows", "features", "classes", "counts", "fingerprint"}
     assert set(content["runs"][0]) == {"model", "strategy", "repeat", "fold", "metrics", "fit_seconds"}
     columns = ["model", "strategy", "decision", "metric", "mean", "ci_low", "ci_high"]
-    columns += ["difference", "p_adjusted", "verdict", "detectable", "only_threshold"]
+    columns += ["difference", "p_adjusted", "verdict", "detectable", "only_threshold", "free_threshold"]
     assert list(result.table()) == list(content["summary"][0]) == columns
     assert set(content["best"]) == {"model", "strategy", "decision", "metric", "estimate", "ci_low", "ci_high"}
     order = [(r["model"], r["strategy"], r["repeat"], r["fold"]) for r in content["runs"]]

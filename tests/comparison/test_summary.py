@@ -36,6 +36,7 @@ def test_a_gain_that_a_moved_threshold_has_too_is_no_help():
     assert found["moved"]["difference"] == pytest.approx(0.1, abs=0.001)
     assert (found["real"]["verdict"], found["real"]["only_threshold"]) == ("helps", False)
     assert (found["none"]["verdict"], found["none"]["only_threshold"]) == ("baseline", False)
+    assert found["none"]["free_threshold"] == pytest.approx(BASE.mean() + 0.1)
 
 
 def test_the_tuned_decision_of_none_is_the_yardstick_where_it_was_tuned_for_the_metric():

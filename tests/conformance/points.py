@@ -39,12 +39,20 @@ def sigmoid_point(**changes: Any) -> Any:
         "outcome_weight": ARGUMENTS["outcome_weight"][0],
         "gamma_pos": 0.5,
         "gamma_neg": 3.0,
+        "probability_shift": 0.1,
+        "logit_offset": [0.3, -0.4, -1.1, 0.0],
+        "neg_scale": 1.5,
+        "label_rarity": [0.02, 0.04, 0.1, 0.3],
+        "rebalance_slope": 2.0,
+        "rebalance_center": 0.4,
+        "rebalance_floor": 0.2,
     }
     return sy.losses.SigmoidCrossEntropy(**{**parameters, **changes})
 
 
 def binary_point(**changes: Any) -> Any:
-    return sigmoid_point(**{"class_weight": 1.4, "pos_weight": 6.0, **changes})
+    of_labels = {"class_weight": 1.4, "pos_weight": 6.0, "logit_offset": -0.4, "label_rarity": None}
+    return sigmoid_point(**{**of_labels, **changes})
 
 
 def random_softmax_point(rng: np.random.Generator, **changes: Any) -> Any:
@@ -77,5 +85,12 @@ def random_sigmoid_point(rng: np.random.Generator, **changes: Any) -> Any:
         "outcome_weight": rng.uniform(0.1, 5.0, (2, 2)),
         "gamma_pos": float(rng.choice([0.1, 0.5, 1.0, 2.0, 5.0])),
         "gamma_neg": float(rng.choice([0.1, 0.5, 1.0, 2.0, 5.0])),
+        "probability_shift": float(rng.choice([0.02, 0.1, 0.4])),
+        "logit_offset": rng.normal(0.0, 1.0, n),
+        "neg_scale": float(rng.choice([0.5, 2.0, 4.0])),
     }
-    return sy.losses.SigmoidCrossEntropy(**{k: v for k, v in parameters.items() if rng.random() < 0.7}, **changes)
+    parameters = {k: v for k, v in parameters.items() if rng.random() < 0.7}
+    if rng.random() < 0.4:
+        parameters |= {"label_rarity": rng.uniform(0.01, 1.0, n), "rebalance_slope": float(rng.uniform(0.5, 10.0))}
+        parameters |= {"rebalance_center": 0.2, "rebalance_floor": 0.1}
+    return sy.losses.SigmoidCrossEntropy(**parameters, **changes)

@@ -20,12 +20,14 @@ ROWS = 6
 _COSTS = np.array([[0.0, 1.0, 2.5, 0.5], [0.3, 0.0, 1.5, 1.0], [4.0, 2.0, 0.0, 0.2], [1.0, 0.7, 3.0, 0.0]])
 # several candidates where recipes ask for different things under one name; the first that is accepted is taken
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
-    "counts": ([60, 24, 9, 3],),
+    "counts": ([60, 24, 9, 3], sy.ClassCounts((0, 1, 2, 3), np.array([60, 24, 9, 3]), rows=100)),
     "class_weight": ([0.4, 1.0, 2.5, 3.1],),
     "cost_matrix": (_COSTS, _COSTS + 1.0),
     "pairwise_offset": (_COSTS / 2.0 - 0.4,),
     "outcome_weight": ([[1.0, 2.0], [5.0, 1.5]],),
     "pos_weight": ([3.0, 0.5, 8.0, 1.0],),
+    "positive_gradient": ([9.0, 3.0, 1.0, 0.0],),
+    "negative_gradient": ([10.0, 4.0, 5.0, 0.0],),
 }
 
 

@@ -62,6 +62,23 @@ SIGMOID: dict[str, tuple[Any, dict[str, Any]]] = {
         sy.losses.outcome_weighted([[1.0, 2.0], [5.0, 1.0]]),
         {"outcome_weight": [[1.0, 2.0], [5.0, 1.0]]},
     ),
+    "asymmetric": (
+        sy.losses.asymmetric(gamma_pos=1.0),
+        {"gamma_pos": 1.0, "gamma_neg": 4.0, "probability_shift": 0.05},
+    ),
+    "distribution-balanced": (
+        sy.losses.distribution_balanced([20], rows=100),
+        {
+            "gamma_pos": 2.0,
+            "gamma_neg": 2.0,
+            "neg_scale": 2.0,
+            "logit_offset": 0.05 * np.log(0.2 / 0.8),
+            "label_rarity": [0.05],
+            "rebalance_floor": 0.1,
+            "rebalance_slope": 10.0,
+            "rebalance_center": 0.2,
+        },
+    ),
 }
 
 

@@ -60,6 +60,11 @@ def test_curvature_bounds_the_second_derivative(front, name):
         assert (h[:, j] >= (up - down) / 2e-5 - 1e-7).all()
 
 
+@pytest.mark.parametrize("front", FRONTS)
+def test_the_page_of_each_objective_says_that_its_curvature_is_a_bound(front):
+    assert "The curvature is a positive bound" in (type(objective(front, sy.losses.focal(), 2)).__doc__ or "")
+
+
 @pytest.mark.parametrize("n_classes", [2, 4])
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("front", FRONTS)
@@ -176,3 +181,9 @@ def test_bad_input(front):
         make(sy.losses.cross_entropy(), later=sy.losses.binary_cross_entropy(), after=3)
     with pytest.raises(InputError, match="`after` ≥ 0"):
         make(sy.losses.cross_entropy(), later=sy.losses.focal(), after=-1)
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_two_labels_are_not_two_classes(front):
+    with pytest.raises(InputError, match="one label: two classes have one score; got `pos_weight` for 2 labels"):
+        getattr(sy.boosting, front)(sy.losses.binary_cross_entropy([1.0, 3.0]))

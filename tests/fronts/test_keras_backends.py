@@ -1,4 +1,4 @@
-"""`test_keras.py` once more on the backends that this process does not have: a process has one."""
+"""`test_keras.py` and `test_keras_training.py` once more on the backends that this process does not have."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ OTHERS = [name for name in ("tensorflow", "jax", "torch") if name != HERE]
 @pytest.mark.parametrize("backend", OTHERS)
 def test_the_same_on(backend: str, request: pytest.FixtureRequest) -> None:
     chosen = request.config.getoption("markexpr") or "not slow"
-    file = Path(__file__).with_name("test_keras.py")
+    files = [str(Path(__file__).with_name(f"test_keras{part}.py")) for part in ("", "_training")]
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", chosen, str(file)],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", chosen, *files],
         cwd=request.config.rootpath,
         env={**os.environ, "KERAS_BACKEND": backend},
         capture_output=True,

@@ -66,6 +66,10 @@ _FAILS = {
         _EQUIVALENCE: "LightGBM's bins and its least number of rows in a leaf count rows, not weights: k rows are no "
         "row of weight k, in LGBMClassifier either"
     },
+    "catboost": {
+        _EQUIVALENCE: "CatBoost's borders and its random permutations count rows, not weights: k rows are no row of "
+        "weight k, in CatBoostClassifier either"
+    },
     "mlp": {
         _EQUIVALENCE: "the check shuffles the rows of one of the two fits: a network sees them in other batches, whose "
         "sums are float32; in the same order the two are equal, see test_whole_weights_are_copies"
@@ -79,6 +83,8 @@ _FAILS = {
         for model in (
             "linear",
             ("lightgbm", {"n_estimators": 5, "min_child_samples": 2}),
+            ("xgboost", {"n_estimators": 5}),
+            ("catboost", {"n_estimators": 5}),
             ("mlp", {"hidden": (8,), "epochs": 30}),
         )
     ],
@@ -412,6 +418,10 @@ def test_names_of_columns(two):
         ({"metric": "average_precision"}, "depends on a decision"),
         ({"metric": "f1_makro"}, "f1_macro"),
         ({"metric": "f1", "positive": "sick"}, "a class of `y` as `positive`"),
+        ({"metric": "f1", "costs": [[0, 1], [5, 0]]}, "`metric` or `costs`; got both"),
+        ({"costs": [[0, 1, 1], [5, 0, 1], [1, 1, 0]]}, "2"),
+        ({"costs": {"ill": {"well": 5}, "wel": {"ill": 1}}}, "did you mean 'well'"),
+        ({"costs": {"ill": {"well": "dose"}, "well": {"ill": 1}}}, "sy.compare takes costs of each row"),
     ],
 )
 def test_parameters_that_cannot_be(two, parameters, message):
@@ -440,10 +450,12 @@ def test_rows_that_cannot_be(two):
     few = np.r_[np.flatnonzero(y == "well"), np.flatnonzero(y == "ill")[0]]
     with pytest.raises(NotFittedError):
         classifier().predict(X)
-    with pytest.raises(TypeError, match="Sparse"):
+    with pytest.raises(InputError, match=r"sparse matrix of shape \(400, 4\).*toarray\(\) takes 0 MB"):
         classifier().fit(sparse.csr_array(X), y)
-    with pytest.raises(ValueError, match="NaN"):
-        classifier().fit(np.where(X > 5, np.nan, X), y)
+    with pytest.raises(InputError, match="sparse"):
+        classifier().fit(X, y).predict(sparse.csr_array(X))
+    with pytest.raises(ValueError, match="infinity"):
+        classifier().fit(np.where(X > 5, np.inf, X), y)
     with pytest.raises(ValueError, match="Negative values"):
         classifier().fit(X, y, -np.ones(len(y)))
     with pytest.raises(InputError, match="two classes in `y`; got one class, well"):

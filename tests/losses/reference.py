@@ -25,6 +25,7 @@ class Row(NamedTuple):
     weight: float
     gradient: list[float]
     scale: list[float]  # Σ |terms of the gradient|: soft targets pull in opposite directions and cancel
+    condition: float = 1.0  # how much larger than the loss the terms are that rounding errors are relative to
 
 
 class Expected(NamedTuple):
@@ -35,6 +36,7 @@ class Expected(NamedTuple):
     gradient: np.ndarray  # (n, c)
     scale: np.ndarray  # (n, c)
     largest_logit: float  # the largest |a|: what a rounding error of one part in 2^24 is relative to
+    condition: Any = 1.0  # (n,)
 
 
 def exp(x: complex) -> complex:
@@ -152,25 +154,130 @@ def softmax_row(
 # --- sigmoid family ---------------------------------------------------------------------------------------------
 
 
+def rebalancing(point: dict[str, Any], t: Sequence[float], label: int) -> float:
+    """α + σ(β (ρ_c / Σ_j t_j ρ_j − μ)); a row without labels has an infinite quotient."""
+    rarity = per_class(point.get("label_rarity"), len(t), 1.0)
+    slope, center = float(point.get("rebalance_slope", 0.0)), float(point.get("rebalance_center", 0.0))
+    total = sum(a * b for a, b in zip(t, rarity, strict=True))
+    quotient = rarity[label] / total if total > 0 else (math.inf if slope > 0 else 0.0)
+    x = slope * (quotient - center)
+    return float(point.get("rebalance_floor", 0.5)) + (1.0 if x > 700 else 1.0 / (1.0 + math.exp(-x)))
+
+
+def negative_terms(a: complex, m: float) -> tuple[complex, complex]:
+    """−log(1 − u) and log u with u = σ(a) − m > 0."""
+    if m == 0.0:
+        return log_one_plus_exp(a), -log_one_plus_exp(-a)
+    u = exp(-log_one_plus_exp(-a)) - m
+    n = -log1p(-u) if u.real < 0.5 else -cmath.log(exp(-log_one_plus_exp(a)) + m)
+    return n, cmath.log(u)
+
+
 def sigmoid_entry(
-    point: dict[str, Any], z: float, t: float, label: int, n_labels: int, call_weight: float | None = None
+    point: dict[str, Any], z: float, row: Sequence[float], label: int, call_weight: float | None = None
 ) -> Row:
-    """One label of one example."""
+    """One label of one example, whose targets are `row`."""
+    t, n_labels = row[label], len(row)
     w = per_class(point.get("class_weight"), n_labels, 1.0)[label] if call_weight is None else call_weight
     v = per_class(point.get("pos_weight"), n_labels, 1.0)[label]
     outcome = np.broadcast_to(point.get("outcome_weight", 1.0), (2, 2))
     p = math.exp(-log_one_plus_exp(complex(-z)).real)
     not_p = math.exp(-log_one_plus_exp(complex(z)).real)
-    positive = w * v * (p * outcome[1, 1] + not_p * outcome[1, 0])
-    negative = w * (p * outcome[0, 1] + not_p * outcome[0, 0])
+    r = rebalancing(point, row, label)
+    positive = r * w * v * (p * outcome[1, 1] + not_p * outcome[1, 0])
+    negative = r * w * (p * outcome[0, 1] + not_p * outcome[0, 0])
     gamma_pos, gamma_neg = float(point.get("gamma_pos", 0.0)), float(point.get("gamma_neg", 0.0))
-    moved = complex(z, STEP)
-    minus_log_p, minus_log_not_p = log_one_plus_exp(-moved), log_one_plus_exp(moved)
-    here = t * positive * exp(-gamma_pos * minus_log_not_p) * minus_log_p
-    away = (1.0 - t) * negative * exp(-gamma_neg * minus_log_p) * minus_log_not_p
+    m, scale = float(point.get("probability_shift", 0.0)), float(point.get("neg_scale", 1.0))
+    a = complex(z, STEP) + per_class(point.get("logit_offset"), n_labels, 0.0)[label]
+    here = t * positive * exp(-gamma_pos * log_one_plus_exp(a)) * log_one_plus_exp(-a)
+    away, condition = complex(0.0), 1.0
+    if m == 0.0 or scale * a.real > math.log(m / (1.0 - m)):
+        n, log_u = negative_terms(scale * a, m)
+        away = (1.0 - t) * negative * exp(gamma_neg * log_u) * n / scale
+        # u is a difference: what rounding takes from it is relative to σ(a), which may be much larger
+        condition = math.exp(-log_one_plus_exp(-scale * a).real - log_u.real) if m else 1.0
     slopes = here.imag / STEP, away.imag / STEP
     weight = t * positive + (1.0 - t) * negative
-    return Row((here + away).real, weight, [sum(slopes)], [sum(abs(v) for v in slopes)])
+    size = abs(slopes[0]) + condition * abs(slopes[1])
+    loss = (here + away).real
+    terms = abs(here.real) + condition * abs(away.real)
+    return Row(loss, weight, [sum(slopes)], [size], terms / loss if loss > 0 else 1.0)
+
+
+# --- labels against each other ----------------------------------------------------------------------------------
+
+
+def log_weighted_sum(terms: Sequence[tuple[float, complex]]) -> complex | None:
+    """log Σ w e^x over the terms with w > 0; None where there are none."""
+    kept = [math.log(w) + x for w, x in terms if w > 0]
+    return log_sum_exp(kept) if kept else None
+
+
+def zlpr_row(z: Sequence[complex], t: Sequence[float]) -> complex:
+    sides = (
+        log_weighted_sum([(1.0 - u, v) for v, u in zip(z, t, strict=True)]),
+        log_weighted_sum([(u, -v) for v, u in zip(z, t, strict=True)]),
+    )
+    return sum((log_one_plus_exp(s) for s in sides if s is not None), complex(0.0))
+
+
+def contrast(
+    z: Sequence[complex], t: Sequence[float], up: float, down: float, weight: Sequence[float] | None = None
+) -> complex | None:
+    """softplus(T₋ log Σ (1 − t) e^(z / T₋) + T₊ log Σ t e^(−z / T₊)); None without a positive."""
+    s = [1.0] * len(z) if weight is None else weight
+    absent = log_weighted_sum([(w * (1.0 - u), v / down) for v, u, w in zip(z, t, s, strict=True)])
+    present = log_weighted_sum([(w * u, -v / up) for v, u, w in zip(z, t, s, strict=True)])
+    if present is None:
+        return None
+    return complex(0.0) if absent is None else log_one_plus_exp(down * absent + up * present)
+
+
+def two_way_values(
+    point: dict[str, Any], z: Sequence[Sequence[complex]], t: np.ndarray, weight: Sequence[float] | None = None
+) -> list[complex | None]:
+    """The value of each row: its own contrast, and the mean of those of the labels; None without a positive."""
+    up, down = float(point.get("positive_temperature", 1.0)), float(point.get("negative_temperature", 1.0))
+    columns = range(t.shape[1])
+    by_label = [contrast([row[c] for row in z], t[:, c].tolist(), up, down, weight) for c in columns]
+    counted = [v for v in by_label if v is not None]
+    mean = sum(counted) / len(counted) if counted else complex(0.0)
+    own = [contrast(row, t[i].tolist(), up, down) for i, row in enumerate(z)]
+    return [None if v is None else v + mean for v in own]
+
+
+def two_way_sum(point: dict[str, Any], z: np.ndarray, t: np.ndarray, weight: Sequence[float]) -> tuple[float, float]:
+    """Σ s·ℓ and Σ s over the rows with a positive."""
+    values = two_way_values(point, [[complex(v) for v in row] for row in z], t, weight)
+    kept = [(s, v.real) for s, v in zip(weight, values, strict=True) if v is not None]
+    return sum(s * v for s, v in kept), sum(s for s, _ in kept)
+
+
+def _expected_ranking(point: dict[str, Any], z: np.ndarray, t: np.ndarray) -> Expected:
+    n, c = z.shape
+    plain = [[complex(v) for v in row] for row in z]
+    ranks = point["loss"] == "ZLPR"
+
+    def values(logits: list[list[complex]]) -> list[complex | None]:
+        if ranks:
+            return [zlpr_row(row, t[i].tolist()) for i, row in enumerate(logits)]
+        return two_way_values(point, logits, t)
+
+    base = values(plain)
+    gradient = np.zeros((n, c))
+    for i in range(n):
+        for j in range(c):
+            moved = [list(row) for row in plain]
+            moved[i][j] += complex(0.0, STEP)
+            if ranks:
+                gradient[i, j] = zlpr_row(moved[i], t[i].tolist()).imag / STEP
+            else:
+                gradient[i, j] = math.fsum(v.imag / STEP for v in values(moved) if v is not None)
+    loss = np.array([0.0 if v is None else v.real for v in base])
+    weight = np.array([0.0 if v is None else 1.0 for v in base])
+    largest = float(np.abs(z).max())
+    # the contributions to one logit of a two-way loss grow with the rows; as a scale their whole is taken
+    return Expected(loss, weight, gradient, np.maximum(np.abs(gradient), 1.0), largest)
 
 
 # --- all examples -----------------------------------------------------------------------------------------------
@@ -183,11 +290,14 @@ def expected(
 
     The softmax family takes logits (n, c) and integer (n,) or dense (n, c) targets and returns one value per row.
     The sigmoid family takes (n,) or (n, labels) and returns one value per entry, flattened, with gradient (n, 1).
+    Losses that rank labels take (n, labels) and return one value per row and the gradient of their sum.
     """
     z = np.asarray(logits, dtype=np.float64)
     t = np.asarray(targets)
     if point["loss"] == "SigmoidCrossEntropy":
         return _expected_sigmoid(point, z, t.astype(np.float64), call_weight)
+    if point["loss"] in ("ZLPR", "TwoWay"):
+        return _expected_ranking(point, z, t.astype(np.float64))
     if point["loss"] != "SoftmaxCrossEntropy":
         raise LookupError(f"write the reference of the family {point['loss']} here")
     n, c = z.shape
@@ -202,8 +312,8 @@ def expected(
 
 
 def _stacked(rows: list[Row], largest: float) -> Expected:
-    loss, weight, gradient, scale = (np.array(x) for x in zip(*rows, strict=True))
-    return Expected(loss, weight, gradient, scale, largest)
+    loss, weight, gradient, scale, condition = (np.array(x) for x in zip(*rows, strict=True))
+    return Expected(loss, weight, gradient, scale, largest, condition)
 
 
 def _expected_sigmoid(point: dict[str, Any], z: np.ndarray, t: np.ndarray, call_weight: np.ndarray | None) -> Expected:
@@ -211,8 +321,10 @@ def _expected_sigmoid(point: dict[str, Any], z: np.ndarray, t: np.ndarray, call_
     n, labels = z2.shape
     w = None if call_weight is None else np.broadcast_to(call_weight, (n, labels))
     rows = [
-        sigmoid_entry(point, float(z2[i, k]), float(t2[i, k]), k, labels, None if w is None else float(w[i, k]))
+        sigmoid_entry(point, float(z2[i, k]), t2[i].tolist(), k, None if w is None else float(w[i, k]))
         for i in range(n)
         for k in range(labels)
     ]
-    return _stacked(rows, float(np.abs(z).max()))
+    offset = np.abs(np.atleast_1d(point.get("logit_offset", 0.0))).max()
+    largest = max(1.0, float(point.get("neg_scale", 1.0))) * (float(np.abs(z).max()) + float(offset))
+    return _stacked(rows, largest)

@@ -10,7 +10,7 @@ import pytest
 import steelyard as sy
 from tests.conformance.points import random_sigmoid_point, random_softmax_point, softmax_point
 from tests.conformance.recipes import logits, targets
-from tests.losses.reference import class_weights
+from tests.losses.reference import class_weights, rebalancing
 
 STEP = 1e-5  # central differences: error ~ step² + ε / step ~ 1e-10, times third derivatives of order 100
 
@@ -25,8 +25,12 @@ def differences(loss: Any, z: np.ndarray, y: np.ndarray) -> np.ndarray:
         outcome = np.asarray(loss.outcome_weight) if loss.outcome_weight is not None else np.ones((2, 2))
         p = 1.0 / (1.0 + np.exp(-z))
         there, away = p * outcome[1, 1] + (1 - p) * outcome[1, 0], p * outcome[0, 1] + (1 - p) * outcome[0, 0]
-        still = loss.replace(outcome_weight=None, class_weight=None, reduction="none")
+        still = loss.replace(
+            outcome_weight=None, class_weight=None, rebalance_slope=0.0, rebalance_floor=0.5, reduction="none"
+        )
         w = 1.0 if loss.class_weight is None else np.asarray(loss.class_weight)
+        point, row = loss.to_dict(), np.asarray(y, dtype=float)
+        w = w * np.array([[rebalancing(point, r.tolist(), c) for c in range(len(r))] for r in row])
 
         def f(v: np.ndarray) -> np.ndarray:
             # linear in t: the positive and the negative side, each with the weight that it had at z

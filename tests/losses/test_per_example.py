@@ -166,8 +166,8 @@ def test_offsets_of_a_call_add_to_those_of_the_loss(seed):
             "`logit_offset` of",
         ),
         (
-            lambda: sy.losses.binary_cross_entropy()(np.zeros(2), np.zeros(2), logit_offset=np.zeros(2)),
-            "softmax family only",
+            lambda: sy.losses.zlpr()(np.zeros((2, 2)), np.zeros((2, 2)), logit_offset=np.zeros(2)),
+            "a loss that has a `logit_offset`",
         ),
     ],
 )

@@ -11,6 +11,7 @@ from scipy.optimize import root
 import steelyard as sy
 from tests.conformance.frameworks import FRAMEWORKS
 from tests.conformance.points import PAIR_WEIGHTS
+from tests.conformance.recipes import all_recipes
 from tests.losses.reference import softmax_row
 
 COUNTS = [60, 24, 9, 3]
@@ -96,6 +97,38 @@ def test_newton_on_weighted_cross_entropy_gives_the_closed_form() -> None:
     np.testing.assert_allclose(sy.losses.weighted_cross_entropy(W).posterior(z[None])[0], eta, rtol=1e-14)
 
 
+RECIPES = {name: loss for name, loss in all_recipes().items() if isinstance(loss, sy.losses.SoftmaxCrossEntropy)}
+LABELS = {name: loss for name, loss in all_recipes().items() if isinstance(loss, sy.losses.SigmoidCrossEntropy)}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_is_stationary_at_its_posterior(name: str) -> None:
+    """Σ_y η_y ∇ℓ(z, y) = 0 at η = posterior(z), with the gradient of the reference: for all recipes there will be."""
+    loss = RECIPES[name]
+    if loss.parameters["cost_matrix"] is not None:
+        with pytest.raises(sy.errors.InputError, match="without a cost term"):
+            loss.posterior(np.zeros((1, 4)))
+        return
+    z = np.random.default_rng(0).normal(0.0, 0.3, (5, 4))  # near the middle: smoothing has no η far from it
+    for row, eta in zip(z, loss.posterior(z), strict=True):
+        assert (eta > 0).all()
+        size = max(np.abs(softmax_row(loss.to_dict(), row.tolist(), e.tolist()).gradient).max() for e in np.eye(4))
+        np.testing.assert_allclose(expected_gradient(loss, eta, row) / size, 0.0, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_every_recipe_of_labels_too(name: str) -> None:
+    """With our own gradient, which `tests/conformance` holds against the reference."""
+    loss = LABELS[name]
+    if not getattr(loss, "has_posterior", True):
+        pytest.skip("its labels weigh each other: it has no posterior")
+    z = np.random.default_rng(0).normal(size=(5, 4))
+    eta = loss.posterior(z)
+    for j in range(4):
+        away, here = (loss.gradient(z, t * np.eye(4)[np.full(5, j)])[:, j] for t in (0.0, 1.0))
+        np.testing.assert_allclose(eta[:, j] * here + (1 - eta[:, j]) * away, 0.0, atol=1e-10)
+
+
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 5.0])
 def test_focal_against_the_published_formula(gamma: float) -> None:
     # η ∝ v / [(1 − v)^γ − γ (1 − v)^(γ−1) v log v], Charoenphakdee et al., CVPR 2021, eq. 10
@@ -170,6 +203,8 @@ SIGMOID = {
     "pos_weight": sy.losses.binary_cross_entropy(9.0),
     "focal": sy.losses.sigmoid_focal(2.0, 0.25),
     "asymmetric": sy.losses.SigmoidCrossEntropy(gamma_pos=0.5, gamma_neg=4.0, pos_weight=3.0),
+    "shifted": sy.losses.asymmetric(gamma_neg=1.0, gamma_pos=0.5, probability_shift=0.02),
+    "tolerant": sy.losses.SigmoidCrossEntropy(neg_scale=3.0, logit_offset=-0.7, gamma_neg=2.0),
     "outcomes": sy.losses.outcome_weighted([[1.0, 2.0], [5.0, 1.5]]),
     "everything": sy.losses.SigmoidCrossEntropy(
         pos_weight=2.0, outcome_weight=[[1.0, 2.0], [5.0, 1.5]], gamma_pos=1.0, gamma_neg=2.0, class_weight=7.0
@@ -188,7 +223,7 @@ def test_recovers_the_probability_of_a_label(name: str, eta: float) -> None:
     point = loss.to_dict()
 
     def slope(z: float) -> float:
-        positive, negative = (sigmoid_entry(point, z, t, 0, 1).gradient[0] for t in (1.0, 0.0))
+        positive, negative = (sigmoid_entry(point, z, [t], 0).gradient[0] for t in (1.0, 0.0))
         return eta * positive + (1.0 - eta) * negative
 
     z = brentq(slope, -30.0, 30.0, xtol=1e-14, rtol=1e-14)

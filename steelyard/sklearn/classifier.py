@@ -1,4 +1,4 @@
-"""scikit-learn: any model on any strategy as a classifier."""
+"""`ImbalancedClassifier`: any model on any strategy."""
 
 from __future__ import annotations
 
@@ -10,16 +10,24 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    assert_all_finite,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
 from threadpoolctl import threadpool_limits
 
 from steelyard import metrics, sampling, strategies, training
-from steelyard.decisions import best_rule
+from steelyard.decisions import Costs, best_rule
+from steelyard.decisions.cost_files import as_costs
 from steelyard.errors import InputError
 from steelyard.metrics import Metric
+from steelyard.sklearn.columns import Preparation, Table, kinds_of, refuse_arrays, refuse_sparse, table_of
 from steelyard.strategies import Strategy
 from steelyard.training import Model
 from steelyard.tuning import out_of_fold, retraining
@@ -62,6 +70,10 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator):
     positive : label, optional
         The positive class of two, for `metric`. Default the rarer one, by weights where rows have them; the
         last where they are equal.
+    costs : array-like of shape (C, C), mapping of label to mapping, `Costs` or path, optional
+        What mistakes cost: a matrix [truth, label] in the order of `classes_`, or truth → label → cost by name. Labels
+        are then those of least expected cost, on `predict_proba`, whatever the strategy trained on. Not together with
+        `metric`.
     random_state : int, RandomState instance or None
         Of inner folds, drawn rows, initial weights and orders. An int gives the model that `sy.compare` trains on all
         rows with the same random_state.
@@ -82,13 +94,19 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator):
         What the strategy came to on `counts_`.
     rule_ : Threshold, PlugIn or None
         The tuned decision, of class positions.
-    scaler_ : StandardScaler or None
+    costs_ : Costs or None
+        The costs, with classes in the order of `classes_`; ``print(clf.costs_)`` says what they mean.
+    preparation_ : Preparation
+        The fitted SimpleImputer, StandardScaler and OneHotEncoder that features go through.
 
     Notes
     -----
-    Features are numbers, dense and without missing values; a ColumnTransformer before it makes them. They are brought
-    to mean 0 and variance 1 inside, which "linear" and "mlp" need. Trees get them as they are, except for SMOTE, whose
-    neighbours need one scale.
+    Features are numbers, which may be missing (NaN), and in a pandas, polars or Arrow table texts and categories too,
+    as `sy.compare` takes them: a missing number becomes the median of the rows trained on, beside a column that says
+    so; of texts, missing being one, each level becomes a column, and those of fewer than 5 rows (below 50 rows, of
+    fewer than a tenth), beyond the 40 most frequent, or never seen in training share one. Medians and frequent levels
+    count rows, not weights. Numbers are brought to mean 0 and variance 1, which "linear" and "mlp" need; trees get
+    them as they are, except for SMOTE, whose neighbours need one scale. Sparse features are refused.
 
     A model is trained on one thread, so that its numbers do not depend on how many there are: use ``n_jobs`` of what
     searches or validates. A fit that has not settled is a ConvergenceWarning. `training.Model` is a model too.
@@ -110,6 +128,16 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator):
     ([36, 88], 47)
     >>> adjusted.predict_proba(X).mean(0).round(2)
     array([0.09, 0.91])
+
+    Labels of least expected cost:
+
+    >>> costs = {"ill": {"well": 10}, "well": {"ill": 1}}
+    >>> careful = sy.sklearn.ImbalancedClassifier("none", model="linear", costs=costs).fit(X, y)
+    >>> print(careful.costs_)
+    One missed ill costs as much as 10 false alarms; act on a row when its probability of ill is above 9.1 %.
+    Class weights say the same: ill 10, well 1.
+    >>> int((careful.predict(X) == "ill").sum()), bool((careful.predict_proba(X) == plain.predict_proba(X)).all())
+    (90, True)
     """
 
     def __init__(
@@ -119,19 +147,26 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator):
         metric: str | None = None,
         positive: Any = None,
         random_state: Any = None,
+        costs: Any = None,
     ) -> None:
         self.strategy = strategy
         self.model = model
         self.metric = metric
         self.positive = positive
         self.random_state = random_state
+        self.costs = costs
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> ImbalancedClassifier:
         r"""Train on all rows.
 
         Parameters
         ----------
-        X : array-like or table of numbers, shape (n, d)
+        X : array-like of numbers or table, shape (n, d)
         y : array-like of shape (n,)
             Labels of two classes or more.
         sample_weight : array-like of shape (n,), optional
@@ -157,23 +192,62 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator):
             If a parameter or the labels cannot be used, or the model cannot be trained on them.
         """
         kind, strategy = self._kind(), self._strategy()
-        X, y = validate_data(self, X, y, dtype=np.float64)
+        table, y = self._rows(X, y)
         check_classification_targets(y)
         weight: Floats | None = None
         if sample_weight is not None:
-            weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+            weight = _check_sample_weight(sample_weight, table.numbers, dtype=np.float64, ensure_non_negative=True)
             if not weight.all():
-                X, y, weight = X[weight > 0], np.asarray(y)[weight > 0], weight[weight > 0]
+                table, y, weight = table[weight > 0], np.asarray(y)[weight > 0], weight[weight > 0]
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             got = f"one class, {self.classes_[0]}" if len(self.classes_) else "none"
             raise InputError(
                 "rows of at least two classes in `y`", got if weight is None else f"{got} of positive weight"
             )
-        rows = _Rows(self, kind, strategy, X, np.asarray(codes, np.int64), weight, self._state())
+        self.costs_ = self._stated()
+        rows = _Rows(self, kind, strategy, table, np.asarray(codes, np.int64), weight, self._state())
         with threadpool_limits(1):
             rows.train()
         return self
+
+    def _rows(self, X: Any, y: Any) -> tuple[Table, Any]:
+        """Return the table of a fit and its labels."""
+        refuse_sparse(X)
+        self._kinds = kinds_of(X)
+        if self._kinds is None:
+            X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
+            return Table(X), y
+        validate_data(self, X, y, skip_check_array=True)
+        table, y = table_of(X, self._kinds), column_or_1d(y, warn=True)
+        check_consistent_length(table, y)
+        assert_all_finite(y, input_name="y")
+        return table, y
+
+    def _new_rows(self, X: Any) -> Table:
+        """Return a table to predict, which has to be like that of the fit."""
+        refuse_sparse(X)
+        if self._kinds is None:
+            return Table(validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False))
+        refuse_arrays(X)
+        validate_data(self, X, skip_check_array=True, reset=False)
+        return table_of(X, self._kinds)
+
+    def _stated(self) -> Costs | None:
+        if self.costs is None:
+            return None
+        if self.metric is not None:
+            raise InputError(
+                "`metric` or `costs`", "both", "with costs the label is the cheapest; metric=None leaves it at that."
+            )
+        stated = as_costs(self.costs, self.classes_.tolist())
+        if stated.columns:
+            raise InputError(
+                "costs that are all numbers",
+                f"the column {stated.columns[0]!r}",
+                "sy.compare takes costs of each row; sy.decisions.min_cost decides by them.",
+            )
+        return stated
 
     def _kind(self) -> Model:
         if not isinstance(self.model, str | tuple | Model):
@@ -199,11 +273,14 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator):
 
     def _logits(self, X: Any) -> Floats:
         check_is_fitted(self, "model_")
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        return training.logits(self.model_, X if self.scaler_ is None else self.scaler_.transform(X))
+        return training.logits(self.model_, self.preparation_.transform(self._new_rows(X)))
 
     def _scores(self, X: Any) -> Floats:
         logits = self._logits(X)
+        if self.costs_ is not None:
+            costs = self.costs_.matrix
+            p = np.asarray(self.point_.posterior(logits), np.float64)
+            return np.asarray(-(p @ (costs - np.diag(costs)[:, None])))
         scores = self.point_.scores(logits) if self.rule_ is None else self.rule_.scores(self.point_.posterior(logits))
         return np.asarray(scores, np.float64)
 
@@ -240,7 +317,7 @@ class ImbalancedClassifier(ClassifierMixin, BaseEstimator):
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return labels: the strategy's own decision, or the one that was tuned for `metric`.
+        """Return labels: the strategy's own decision, the one that was tuned for `metric`, or the cheapest by `costs`.
 
         Parameters
         ----------
@@ -262,13 +339,13 @@ class _Rows:
         to: ImbalancedClassifier,
         kind: Model,
         strategy: Strategy,
-        X: Floats,
+        table: Table,
         y: Ints,
         weight: Floats | None,
         state: int,
     ) -> None:
         self.to, self.kind, self.strategy = to, kind, strategy
-        self.X, self.y, self.weight, self.state = X, y, weight, state
+        self.table, self.y, self.weight, self.state = table, y, weight, state
         self.n_classes = len(to.classes_)
         self.counts = out_of_fold.counts_of(y, self.n_classes, weight)
         self.positive = positive_class(self._named(), to.positive, "y")
@@ -299,7 +376,7 @@ class _Rows:
         to, strategy = self.to, self._settled()
         point = training.resolve(self.kind, strategy, self.counts)
         every = np.arange(len(self.y))
-        part, to.scaler_ = self._part(every, every[:0])
+        part, to.preparation_ = self._part(every, every[:0])
         one = out_of_fold.fitted(self.kind, part, point, self.n_classes)
         to.rule_ = None
         if self.aim is not None:
@@ -331,15 +408,13 @@ class _Rows:
             yield held_out, self._part(kept, held_out, place)[0]
 
     def _part(self, kept: NDArray[np.intp], held_out: NDArray[np.intp], *place: int) -> tuple[Part, Any]:
-        """Return rows of one fit, on the scale of the rows that are trained on, and that scale."""
-        X, score = self.X[kept], self.X[held_out]
+        """Return rows of one fit, as numbers, and what made them numbers, learnt from the rows that are kept."""
         weight = None if self.weight is None else self.weight[kept]
-        scaler = None
-        if self.kind.name not in _TREES or self._sampler() == sampling.SYNTHETIC:
-            # column by column, as the comparison does: the order of a sum is in its last bit
-            scaler = StandardScaler().fit(np.asfortranarray(X), sample_weight=weight)
-            X, score = scaler.transform(X), scaler.transform(score) if len(score) else score
-        return Part(X, self.y[kept], score, seed(self.state, "sampling", *FINAL, *place), weight), scaler
+        scaled = self.kind.name not in _TREES or self._sampler() == sampling.SYNTHETIC
+        preparation = Preparation(scaled).fit(self.table[kept], weight)
+        X = preparation.transform(self.table[kept])
+        score = preparation.transform(self.table[held_out]) if len(held_out) else np.empty((0, X.shape[1]))
+        return Part(X, self.y[kept], score, seed(self.state, "sampling", *FINAL, *place), weight), preparation
 
     def _sampler(self) -> str | None:
         return self.strategy.resolve(self.counts).sampler
