@@ -39,7 +39,8 @@ def asarray(x: Any, like: Tensor | None = None, dtype: Any = None) -> Tensor:
     if not isinstance(x, torch.Tensor):
         # a copy, because a NumPy array may be read-only. torch.asarray warns of such a number (0-d) even so, and
         # torch.tensor breaks a compiled graph
-        x = torch.asarray(x, copy=True) if torch.compiler.is_compiling() else torch.tensor(x)
+        # and the dtype at once: a Python number would become float32 first
+        x = torch.asarray(x, copy=True, dtype=dtype) if torch.compiler.is_compiling() else torch.tensor(x, dtype=dtype)
     return x.to(device=None if like is None else like.device, dtype=dtype or x.dtype)
 
 

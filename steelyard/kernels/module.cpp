@@ -17,6 +17,7 @@
 #include "instruction_sets.hpp"
 #include "mlp.hpp"
 #include "plan.hpp"
+#include "xla.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -134,6 +135,8 @@ NB_MODULE(_native, m) {
   m.attr("INTERFACE") = 2;  // what `kernels/__init__.py` expects
   m.def("instruction_sets", &instruction_sets);
   steelyard::bind_plan(m);
+  // what jax.ffi.register_ffi_target takes
+  m.def("xla_handler", [] { return nb::capsule(reinterpret_cast<void*>(&steelyard_xla), "xla._CUSTOM_CALL_TARGET"); });
   m.def("train", &train, "instructions"_a, nb::kw_only(), "X"_a, "y"_a, "stream"_a, "sizes"_a, "parameters"_a,
         "numbers"_a, "pairwise"_a.none(), "cost"_a.none(), "changes"_a, "defer"_a, "cosine"_a, "rate"_a, "decay"_a,
         "stop"_a, "held_X"_a.none(), "held_y"_a.none(), "held_weight"_a.none(), "every"_a, "patience"_a,

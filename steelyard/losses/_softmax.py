@@ -33,6 +33,7 @@ __all__ = [
     "hessian",
     "posterior",
     "value",
+    "value_and_gradient",
 ]
 
 Tensor = Any
@@ -275,19 +276,36 @@ def _coefficients(
 
 def _value_dense(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> tuple[Tensor, Tensor | None]:
     d = _dense(xp, at, p, weight_by)
+    return _loss_dense(xp, d, p), d.weight
+
+
+def _loss_dense(xp: ModuleType, d: _Dense, p: Parameters) -> Tensor:
     # a class ruled out by a logit of −∞ has an infinite loss that nothing asks for: 0 · ∞ is 0 here
     nll = xp.where(d.coefficient > 0.0, d.nll, 0.0)
     phi = focusing.value(xp, nll, d.log_u, p.gamma, p.poly_coefficient) if _bent(p) else nll
     loss = xp.sum(d.coefficient * phi)
-    if d.cost is not None:
-        loss = loss + xp.sum(d.cost * xp.exp(-d.nll))
-    return loss, d.weight
+    return loss if d.cost is None else loss + xp.sum(d.cost * xp.exp(-d.nll))
 
 
 def gradient(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> Tensor:
     """Return ∂(ω·ℓ)/∂z, (n, c[, k])."""
     g = _gradient_adjusted(xp, at, p, weight_by)
     return g if p.logit_scale is None else column(xp, p.logit_scale, g) * g
+
+
+def value_and_gradient(
+    xp: ModuleType, at: Layout, p: Parameters, weight_by: str
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Return what `value` and `gradient` do, from one pass over the logits."""
+    if _takes_every_class(at, p):
+        d = _dense(xp, at, p, weight_by)
+        loss, weight, g = _loss_dense(xp, d, p), d.weight, _gradient_dense(xp, d, p)
+    else:
+        r = _row(xp, at, p, weight_by)
+        loss = focusing.value(xp, r.n, r.log_u, p.gamma, p.poly_coefficient) if _bent(p) else r.n
+        weight, g = r.weight, _gradient_index(xp, at, r)
+        loss = loss if weight is None else weight * loss
+    return loss, weight, g if p.logit_scale is None else column(xp, p.logit_scale, g) * g
 
 
 def _gradient_adjusted(xp: ModuleType, at: Layout, p: Parameters, weight_by: str) -> Tensor:

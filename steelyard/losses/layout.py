@@ -74,6 +74,7 @@ def arrange(
     ignore_index: int | None,
     dense_only: bool = False,
     entrywise: bool = True,
+    raw: bool = False,
 ) -> Layout:
     """Return logits and targets in the layout of the formulas.
 
@@ -94,6 +95,8 @@ def arrange(
     entrywise : bool
         With `dense_only`, whether each entry has a value of its own (the sigmoid family) or each row; then an entry
         that is ignored is a label that is not there with a logit of −10³⁰, whose exponential is 0.
+    raw : bool
+        Leave logits in their dtype and what is ignored as it is: for kernels, which do both as they read.
 
     Raises
     ------
@@ -125,7 +128,7 @@ def arrange(
             of_rows = shape[:axis] + shape[axis + 1 :]
             at = _masked(xp, merged, target, True, keep, of_rows, shape[axis], _ABSENT)
             return at if keep is None else at._replace(keep=xp.sum(xp.cast(keep, at.logits.dtype)) > 0)
-        return _masked(xp, merged, target, True, keep, shape, shape[axis])
+        return _masked(xp, merged, target, True, keep, shape, shape[axis], raw=raw)
 
     example_sizes = sizes[:axis] + sizes[axis + 1 :]
     example_shape = shape[:axis] + shape[axis + 1 :]
@@ -154,11 +157,11 @@ def arrange(
         if ignore_index is not None:
             keep = target != ignore_index
             target = xp.where(keep, target, 0)
-        return _masked(xp, merged, target, False, keep, example_shape, shape[axis])
+        return _masked(xp, merged, target, False, keep, example_shape, shape[axis], raw=raw)
     if _same(target_sizes, sizes):
         target = _to(xp, targets, z)
         target = xp.reshape(target, (1, shape[0])) if ndim == 1 else _merge(xp, target, axis)
-        return _masked(xp, merged, target, True, None, example_shape, shape[axis])
+        return _masked(xp, merged, target, True, None, example_shape, shape[axis], raw=raw)
     raise _mismatch(sizes, target_sizes, (example_sizes, sizes), axis)
 
 
@@ -175,7 +178,10 @@ def _masked(
     shape: Any,
     n_classes: Any,
     instead: float = 0.0,
+    raw: bool = False,
 ) -> Layout:
+    if raw:
+        return Layout(z, target, dense, keep, tuple(shape), n_classes)
     dtype = xp.compute_dtype(z)
     z = xp.cast(z, dtype)
     if dense:

@@ -52,7 +52,32 @@ def weighted_cross_entropy(page: Page, printed: str) -> None:
     assert "PyTorch nan, Steelyard 0.000, gradient 0.0" in printed
 
 
-NUMBERS: dict[str, Callable[[Page, str], None]] = {"weighted_cross_entropy": weighted_cross_entropy}
+def long_tailed_vocabulary(page: Page, printed: str) -> None:
+    assert len(page["vocabulary"]) > 1500
+    before, adjusted = (page["results"][name] for name in ("as before", "logit adjustment"))
+    assert adjusted[0] < before[0]  # frequent words are found less often,
+    assert adjusted[1] > before[1]  # rarer ones more,
+    assert adjusted[2] > 1.5 * before[2]
+    assert adjusted[3] > before[3] + 0.1  # the softmax is no probability of the next word any more,
+    assert adjusted[4] == pytest.approx(before[4], abs=0.05)  # the posterior is
+    assert page["difference"] < 1e-5
+
+
+def many_classes(page: Page, printed: str) -> None:
+    recalls = page["recalls"]
+    plain, weighted, focal, adjusted = (recalls[name][2] for name in page["losses"])
+    assert max(plain, focal) < 0.25
+    assert plain + 0.1 < weighted < adjusted - 0.1
+    assert recalls["logit adjustment"][0] >= 0.99
+    assert page["difference"] < 1e-5
+    assert "127 MiB; a workspace of 16 MiB" in printed
+
+
+NUMBERS: dict[str, Callable[[Page, str], None]] = {
+    "long_tailed_vocabulary": long_tailed_vocabulary,
+    "many_classes": many_classes,
+    "weighted_cross_entropy": weighted_cross_entropy,
+}
 
 
 @pytest.mark.parametrize("path", TUTORIALS, ids=lambda p: p.stem)

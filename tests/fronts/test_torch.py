@@ -436,3 +436,17 @@ def test_values_are_looked_at_in_eager_calls(logits: Any, targets: Any, message:
     module = sy.torch.Loss(sy.losses.weighted_cross_entropy(W), n_classes=3)
     with pytest.raises(InputError, match=message):
         module(torch.tensor(logits), torch.tensor(targets))
+
+
+# --- kernels ----------------------------------------------------------------------------------------------------
+
+
+def test_kernels_that_are_not_there_are_an_error_and_never_a_silent_fallback() -> None:
+    z, y = tensors()
+    for settings in ({"kernel": "fused"}, {"inplace": True}):
+        with pytest.raises(InputError, match="logits on a CUDA device.*got logits on cpu"):
+            sy.torch.Loss(PAIRED["focal"][0], **settings)(z * 1.0, y)
+    with pytest.raises(InputError, match="did you mean 'formula'"):
+        sy.torch.Loss(PAIRED["focal"][0], kernel="formulas")
+    by_the_formula = sy.torch.Loss(PAIRED["focal"][0], kernel="formula")(z, y)
+    assert torch.equal(by_the_formula, sy.torch.Loss(PAIRED["focal"][0])(z, y))

@@ -187,7 +187,7 @@ def test_refusals(loss: Any) -> None:
         loss(np.full((1, 2), np.nan), np.ones((1, 2)))
     with pytest.raises(InputError, match="SoftmaxCrossEntropy or SigmoidCrossEntropy"):
         sy.boosting.lightgbm(loss)
-    assert "no log-odds" in sy.explain(loss, [3, 1]).minimiser
+    assert "none that is a probability" in sy.explain(loss, [3, 1]).minimiser
     with pytest.raises(InputError, match=r"positive_temperature` in \(0, ∞\)"):
         sy.losses.two_way(0.0)
 
