@@ -87,8 +87,8 @@ def variants(case: Case, selection):
             out.append(Variant.of(of, name, lambda: Step(make(), z)))
 
     def ours(of, kernel):
-        point = steelyard.jax.Loss(loss(of, case.n_classes), kernel=kernel)
-        return lambda z: point(z, y, class_axis=-1)
+        point = steelyard.jax.Loss(loss(of, case.n_classes), kernel=kernel, class_axis=-1)
+        return lambda z: point(z, y)
 
     for of in selection.losses:
         add(of, "ours, JAX", lambda of=of: ours(of, "fused"))

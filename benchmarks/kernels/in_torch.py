@@ -73,32 +73,21 @@ class Step:
 class NumPyStep:
     """Value and gradient of the mean with NumPy arrays."""
 
-    def __init__(self, kernel, of, z, y):
-        self.function, self.z, self.y, self.result = value_and_gradient(kernel, of), z, y, None
+    def __init__(self, of, z, y):
+        self.of, self.z, self.y, self.result = of, z, y, None
 
     def __call__(self):
-        self.result = self.function(self.z, self.y)
+        numerator, denominator = self.of.numerator_and_denominator(self.z, self.y)
+        gradient = self.of.gradient(self.z, self.y)
+        gradient /= denominator
+        self.result = numerator / denominator, gradient
 
     def outcome(self):
         value, gradient = self.result
-        return float(value), float(np.linalg.norm(np.asarray(gradient, dtype=np.float32).ravel().astype(np.float64)))
+        return float(value), float(np.linalg.norm(gradient.ravel().astype(np.float64)))
 
     def forget(self):
         self.result = None
-
-
-def value_and_gradient(kernel, of):
-    """Return a function to the mean and its gradient, by the compiled kernel or by the formula."""
-    if kernel == "fused":
-        raise NotMeasuredError("no fused call for NumPy arrays")
-
-    def by_formula(z, y):
-        numerator, denominator = of.numerator_and_denominator(z, y)
-        gradient = of.gradient(z, y)
-        gradient /= denominator
-        return numerator / denominator, gradient
-
-    return by_formula
 
 
 def peers(case: Case, y):
@@ -139,6 +128,40 @@ def peers(case: Case, y):
     library("balanced-loss", "balanced_loss", balanced_loss)
     library("torchvision", "torchvision", torchvision)
     return out
+
+
+class Warm:
+    """The kernel alone, into a gradient that is there: no framework, no fresh memory."""
+
+    def __init__(self, of, z, y):
+        import torch
+
+        from steelyard import kernels
+
+        classes = (z.shape[1],)
+
+        def table(name):
+            value = of.parameters[name]
+            return None if value is None else np.broadcast_to(np.asarray(value, float), classes).copy()
+
+        names = ("class_weight", "logit_scale", "logit_offset", "margin", "label_smoothing")
+        tables = {name: table(name) for name in names}
+        gamma = float(of.parameters["gamma"] or 0.0)
+        plan = kernels.native().Plan(False, kernels.available().instructions, z.shape[1], gamma=gamma, **tables)
+        self.plan, self.z, self.y, self.gradient = plan, z.detach(), y, torch.zeros_like(z.detach())
+        positions = z[0, 0].numel()
+        dtype = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}[z.dtype]
+        rows = (dtype, z.shape[0], positions, z.shape[1] * positions, positions, 1)
+        addresses = (self.z.data_ptr(), self.gradient.data_ptr(), y.data_ptr())
+        by_weight, int64 = 1, 0
+        self.arguments = (*rows, *addresses, int64, 0, 0, 0, by_weight, 1.0, 1.0, 0, 0, torch.get_num_threads())
+
+    def __call__(self):
+        self.result = self.plan.run(*self.arguments)
+
+    def outcome(self):
+        _, loss, weight, *_ = self.result
+        return loss / weight, float(self.gradient.double().norm())
 
 
 def limits(case: Case, z):
@@ -185,11 +208,11 @@ def variants(case: Case, selection):
     for of in selection.losses:
         add(of, "ours", lambda of=of: Step(sy.torch.Loss(ours[of], kernel="fused"), z, y))
         add(of, "ours, formula", lambda of=of: Step(sy.torch.Loss(ours[of], kernel="formula"), z, y))
+        add(of, "ours, warm", lambda of=of: Warm(ours[of], z, y))
         add(of, "torch eager", lambda of=of: Step(written[of], z, y))
         add(of, "torch.compile", lambda of=of: Step(torch.compile(written[of], dynamic=False), z, y))
         if case.dtype == "float32":
-            add(of, "ours, NumPy", lambda of=of: NumPyStep("fused", ours[of], array, targets))
-            add(of, "ours, NumPy formula", lambda of=of: NumPyStep("formula", ours[of], array, targets))
+            add(of, "ours, NumPy", lambda of=of: NumPyStep(ours[of], array, targets))
     for of, name, function, same in peers(case, y):
         if of in selection.losses:
             make = (lambda f=function: Step(f, z, y)) if callable(function) else (lambda f=function: f)

@@ -11,7 +11,8 @@ from benchmarks.kernels.selection import ENDS
 
 LARGE = SHAPES[3:]  # where a second thread is worth having
 LARGEST = (SHAPES[4], SHAPES[6])  # by the number of logits
-OURS, FLOORS = "ours", ("copy", "exp-copy", "autograd alone")
+FLOORS = ("copy", "exp-copy", "autograd alone")
+OURS = ("ours", "ours, JAX")  # what others are compared with: the kernel in torch; where torch has none, in JAX
 
 
 def say(text):
@@ -44,11 +45,9 @@ def one_case(children, case, losses, budget, everything=False, only=None, memory
                 found[key][1]["peak_extra_bytes"] = grown
     for key, (_, row, seconds) in found.items():
         row["seconds"] = measure.summary(seconds)
-        own = found.get(f"{row['loss']}|{OURS}")
-        if own is not None and key != f"{row['loss']}|{OURS}":
-            row["over_ours"] = measure.ratios(seconds, own[2])
-        if "plain|copy" in found and row["loss"] == "plain":
-            row["over_copy"] = measure.ratios(seconds, found["plain|copy"][2])
+        base = next((k for name in OURS if (k := f"{row['loss']}|{name}") in found), None)
+        if base is not None and key != base:
+            row["over_ours"] = measure.ratios(seconds, found[base][2])
         row["all_seconds"] = seconds
     if "plain|copy" in found:
         floor = found["plain|copy"][2]
@@ -63,7 +62,7 @@ def _agreement(rows, dtype):
     allowed = 2e-2 if dtype == "bfloat16" else 1e-4
     for of in {row["loss"] for row in rows}:
         of_loss = [row for row in rows if row["loss"] == of and "value" in row]
-        base = next((r for name in (OURS, "torch eager") for r in of_loss if r["variant"] == name), None)
+        base = next((r for name in (*OURS, "torch eager") for r in of_loss if r["variant"] == name), None)
         for row in of_loss if base else ():
             off = max(
                 abs(row[k] - base[k]) / max(abs(base[k]), 1e-30) for k in ("value", "gradient_norm")

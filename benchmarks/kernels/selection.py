@@ -19,13 +19,12 @@ MEASURED = {
     "ours, TensorFlow XLA": CORE,
     "ours, formula": ENDS,
     "ours, NumPy": ENDS,
-    "ours, NumPy formula": ENDS,
     "ours, warm": ("plain", "weighted", "everything on"),
 }
 
 
 # what compiles nothing: where one call of it is long already, there is no second before it is timed
-EAGER = ("torch eager", "ours, formula", "ours, NumPy formula", "imbalanced-losses", "balanced-loss", "torchvision")
+EAGER = ("torch eager", "ours, formula", "ours, NumPy", "imbalanced-losses", "balanced-loss", "torchvision")
 
 
 class Selection(NamedTuple):

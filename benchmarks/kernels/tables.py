@@ -6,10 +6,14 @@ from benchmarks.kernels.running import FLOORS, OURS
 from benchmarks.kernels.targets import REASONS, Rows, evaluate
 
 ORDER = (
-    "copy", "exp-copy", "autograd alone", OURS, "ours, warm", "ours, formula", "torch eager", "torch.compile",
-    "imbalanced-losses", "balanced-loss", "torchvision", "ours, NumPy", "ours, NumPy formula", "ours, JAX",
+    *FLOORS, "ours", "ours, warm", "ours, formula", "torch eager", "torch.compile",
+    "imbalanced-losses", "balanced-loss", "torchvision", "ours, NumPy", "ours, JAX",
     "ours, JAX formula", "JAX/optax", "TensorFlow", "TensorFlow XLA", "ours, TensorFlow XLA", "Keras",
 )  # fmt: skip
+WORDS = {
+    "ours": "the compiled kernel in `sy.torch.Loss`",
+    "ours, JAX": "the compiled kernel in `sy.jax.Loss`",
+}
 README_PEERS = ("torch eager", "torch.compile", "TensorFlow XLA", "JAX/optax")
 
 
@@ -74,7 +78,8 @@ def facts(found):
         if "why_not" in row:
             absent.setdefault((row["variant"], row["why_not"]), []).append(label(row["shape"]))
     for (variant, why), shapes in absent.items():
-        lines.append(f"Not measured: {variant}: {why}" + (f" ({shapes[0]})." if len(set(shapes)) == 1 else "."))
+        where = f" ({shapes[0]})" if len(set(shapes)) == 1 else ""
+        lines.append(f"Not measured: {variant}{where}: {why.rstrip('.')}.")
     return "\n\n".join(lines) + "\n"
 
 
@@ -83,7 +88,7 @@ def geometric_means(found):
     r = Rows(found["rows"])
     rows = []
     for name in ORDER:
-        if name in FLOORS or name == OURS:
+        if name in FLOORS or name == r.ours():
             continue
         cells = []
         for of in ("weighted", "focal", "everything on"):
@@ -91,7 +96,7 @@ def geometric_means(found):
             cells.append(f"{figure(measure.geometric_mean(values))} ({len(values)})" if values else "")
         if any(cells):
             rows.append([name, *cells])
-    text = "Times as long as ours, fused, in torch: geometric mean over the float32 shapes (how many), one thread.\n\n"
+    text = f"Times as long as {WORDS[r.ours()]}: geometric mean over the float32 shapes (how many), one thread.\n\n"
     return text + table(["", "weighted", "focal", "everything on"], rows)
 
 
@@ -191,8 +196,9 @@ def figures(found):
         title += ", huge pages for everybody**" if pages == "huge" else "**"
         parts.append(f"{title}\n\n" + table(["", *losses], rows))
     text = (
-        "Forward and gradient, µs · times as long as ours [p20, p80 of the rounds]. †: another formula, or a mean "
-        "of its own. ≠: value or norm of the gradient off by more than 1e-4 (bfloat16: 2e-2), by how much.\n\n"
+        f"Forward and gradient, µs · times as long as {WORDS[Rows(found['rows']).ours()]} [p20, p80 of the rounds].\n"
+        "†: another formula, or a mean of its own. ≠: value or norm of the gradient off by more than 1e-4 (bfloat16:\n"
+        '2e-2), by how much. "ours, warm" is the kernel alone, into a gradient that is there.\n\n'
     )
     return text + "\n".join(parts)
 
@@ -219,7 +225,7 @@ def readme_section(found):
     r = Rows(found["rows"])
     rows = []
     for s in SHAPES:
-        ours = [r.get(s, of, OURS) for of in ("weighted", "everything on")]
+        ours = [r.get(s, of, r.ours()) for of in ("weighted", "everything on")]
         copy = r.get(s, "plain", "copy")
         if None in ours:
             continue
@@ -240,7 +246,7 @@ def readme_section(found):
     marginal = [1e6 * row["marginal"]["median"] for row in found.get("steps", []) if _ours(row) and "marginal" in row]
     load = found["load"]["before"]
     lines = [
-        "Value and gradient of a loss with `sy.torch.Loss` and the compiled kernel, then how many times as long the",
+        f"Value and gradient of a loss with {WORDS[r.ours()]}, then how many times as long the",
         "same loss takes with a library's own functions. All on: weights, scale, offset, margin, focusing, smoothing",
         f"together. {found['device']}, {found['kernels']}; load {load:.1f} before the run.",
         "",
@@ -260,7 +266,7 @@ def readme_section(found):
 
 
 def _ours(row):
-    return row["variant"] == OURS
+    return row["variant"] == OURS[0]
 
 
 def into_readme(text, found):
