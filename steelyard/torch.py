@@ -33,10 +33,12 @@ class _Cast(NamedTuple):
 
 
 class _Planned(NamedTuple):
-    """The parameters as the compiled kernel holds them, for how many classes and from what they were made."""
+    """The parameters as the compiled kernel holds them, for which logits and from what they were made."""
 
     n_classes: int = -1
-    of: _Cast | None = None
+    dtype: torch.dtype | None = None
+    watched: tuple[tuple[str, Tensor, int], ...] = ()
+    values: Any = None  # as tensors, for the formula
     plan: Any = None
     why_not: str | None = None
 
@@ -157,9 +159,16 @@ class Loss(nn.Module):
                 hint = "kernel='auto' or 'formula' does without one."
                 raise InputError("what a compiled kernel computes, with kernel='fused'", why_not, hint)
             return None
-        values, plan = self._values(logits), self._planned.plan
         return torch_sweep.evaluate(
-            plan, self._structure, values, logits, targets, sample_weight, class_weight, denominator, self.class_axis
+            self._planned.plan,
+            self._structure,
+            self._planned.values,
+            logits,
+            targets,
+            sample_weight,
+            class_weight,
+            denominator,
+            self.class_axis,
         )
 
     def _why_not(self, logits: Tensor, targets: Tensor, sample_weight: Any, class_weight: Any) -> str | None:
@@ -169,16 +178,24 @@ class Loss(nn.Module):
         why_not = torch_sweep.why_not_here(logits, targets, sample_weight, class_weight)
         if why_not is not None:
             return why_not
-        if any(b is not None and (b.requires_grad or b.is_inference() or b.is_cuda) for b in self._buffers.values()):
+        kept, held, n_classes, dtype = self._planned, self._buffers, logits.shape[self.class_axis], logits.dtype
+        if kept.n_classes == n_classes and kept.dtype is dtype:
+            for name, b, version in kept.watched:
+                if held[name] is not b or b._version != version or b.requires_grad:
+                    break
+            else:
+                return kept.why_not
+        buffers = [(name, b) for name, b in held.items() if b is not None]
+        if any(b.requires_grad or b.is_inference() or b.is_cuda for _, b in buffers):
             return "parameters ask for a gradient, or are elsewhere"
-        values, n_classes = self._values(logits), logits.shape[self.class_axis]
-        if self._planned.n_classes != n_classes or self._planned.of is not self._cast:
-            checks.number_of_classes(self._structure, n_classes, values)
-            numbers = present(self._structure, self._arrays())
-            why_not = torch_sweep.why_not_these(numbers)
-            plan = torch_sweep.plan(self._structure, numbers, n_classes) if why_not is None else None
-            self._planned = _Planned(n_classes, self._cast, plan, why_not)
-        return self._planned.why_not
+        values = self._values(logits)
+        checks.number_of_classes(self._structure, n_classes, values)
+        numbers = present(self._structure, self._arrays())
+        why_not = torch_sweep.why_not_these(numbers)
+        plan = torch_sweep.plan(self._structure, numbers, n_classes) if why_not is None else None
+        watched = tuple((name, b, b._version) for name, b in buffers)
+        self._planned = _Planned(n_classes, dtype, watched, values, plan, why_not)
+        return why_not
 
     def uses(self, logits: Tensor, targets: Tensor) -> str:
         """Say what computes an eager call with these logits and targets: a kernel, or the formula and why.

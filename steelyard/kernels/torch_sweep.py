@@ -62,7 +62,7 @@ def why_not_here(logits: Tensor, targets: Tensor, sample_weight: Any = None, cla
         return f"targets are {targets.dtype} on {targets.device.type}"
     if class_weight is not None and (not isinstance(class_weight, Tensor) or class_weight.ndim != 1):
         return "class weights of the call are not a tensor (n_classes,)"
-    if any(isinstance(x, Tensor) and x.requires_grad for x in (targets, sample_weight, class_weight)):
+    if targets.requires_grad or any(isinstance(x, Tensor) and x.requires_grad for x in (sample_weight, class_weight)):
         return "targets or weights ask for a gradient"
     if torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0:
         return "torch.func or forward-mode differentiation is at work"
@@ -206,7 +206,8 @@ def evaluate(
     logits, targets, sample_weight, class_weight, denominator, class_axis
         As for `steelyard.losses.Loss.__call__`; `why_not_here` has been asked.
     """
-    check_denominator(denominator)
+    if denominator is not None:
+        check_denominator(denominator)
     axis = class_axis % logits.ndim
     z, placed = _placed(logits, axis)
     if placed is None:
