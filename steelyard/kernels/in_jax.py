@@ -22,6 +22,8 @@ from steelyard.losses import checks
 from steelyard.losses.base import Loss
 from steelyard.losses.layout import Layout, arrange, broadcast_weight, plain_shape
 from steelyard.losses.reduction import mean
+from steelyard.losses.sigmoid import SigmoidCrossEntropy
+from steelyard.losses.softmax import SoftmaxCrossEntropy
 
 __all__ = ["Call", "Operands", "evaluated", "threads", "why_not_here", "why_not_this"]
 
@@ -33,6 +35,11 @@ _BITS = (
     "sample_weight", "class_weight", "logit_scale", "logit_offset", "margin", "label_smoothing", "gamma",
     "poly_coefficient", "denominator", "pos_weight", "gamma_pos", "gamma_neg", "outcome_weight",
 )  # fmt: skip
+# what the kernel computes of the softmax family, and of the sigmoid family
+_OF_CLASSES = frozenset(
+    ("class_weight", "logit_scale", "logit_offset", "margin", "label_smoothing", "gamma", "poly_coefficient")
+)
+_OF_LABELS = frozenset(("class_weight", "pos_weight", "gamma_pos", "gamma_neg", "outcome_weight"))
 _PER_CLASS = frozenset(("class_weight", "logit_scale", "logit_offset", "margin", "label_smoothing", "pos_weight"))
 _ROWS, _GRADIENT = 1, 2
 _DIVIDE = {"nothing": 0, "weight": 1, "rows": 2, "sample_weight": 3, "number": 4}
@@ -80,10 +87,13 @@ def why_not_here() -> str | None:
 
 def why_not_this(loss: Loss, class_weight: Any, logit_offset: Any) -> str | None:
     """Return what of a loss or a call the kernel does not know, or None."""
+    if not isinstance(loss, (SoftmaxCrossEntropy, SigmoidCrossEntropy)):
+        return f"there is no kernel for a {type(loss).__name__}"
     if loss.static().get("weight_by", "target") != "target":
         return f"there is no kernel for weight_by={loss.static()['weight_by']!r}"
-    for name in ("pairwise_offset", "cost_matrix", "compensation"):
-        if loss.parameters.get(name) is not None:
+    known = _OF_LABELS if loss.dense_targets else _OF_CLASSES
+    for name, value in loss.parameters.items():
+        if value is not None and name not in known:
             return f"there is no kernel for `{name}`"
     for name, given in (("class_weight", class_weight), ("logit_offset", logit_offset)):
         if given is not None and np.ndim(given) > 1:

@@ -65,7 +65,30 @@ def test_value_and_gradient_under_jit(name: str, x64: bool) -> None:
     np.testing.assert_allclose(gradient, slope, rtol=1e-10 if x64 else 1e-4, atol=1e-13 if x64 else 1e-6)
 
 
-@pytest.mark.parametrize("name", SIGMOID)
+NOT_FUSED = ("asymmetric", "distribution-balanced")
+
+
+@pytest.mark.parametrize("name", NOT_FUSED)
+def test_what_of_the_sigmoid_family_has_no_kernel_is_an_error_and_never_another_loss(name: str) -> None:
+    z, t = binary_batch()
+    loss, parameters = SIGMOID[name]
+    logits, targets = jnp.asarray(z, jnp.float32), jnp.asarray(t)
+    with pytest.raises(InputError, match="there is no kernel for `"):
+        fused(loss)(logits, targets)
+    value = sy.jax.Loss(loss)(logits, targets)
+    assert float(value) == pytest.approx(expected_sigmoid(parameters, z, t), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", [sy.losses.zlpr(), sy.losses.two_way()], ids=lambda loss: type(loss).__name__)
+def test_losses_that_rank_labels_have_no_kernel(loss: Any) -> None:
+    z = jnp.asarray(batch()[0], jnp.float32)
+    t = (z > 0.5).astype(jnp.float32)
+    with pytest.raises(InputError, match="there is no kernel for a"):
+        fused(loss)(z, t)
+    assert float(sy.jax.Loss(loss)(z, t)) == pytest.approx(float(loss(z, t)), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in SIGMOID if name not in NOT_FUSED])
 def test_sigmoid_family(name: str) -> None:
     z, t = binary_batch()
     loss, parameters = SIGMOID[name]
