@@ -146,7 +146,7 @@ def test_equals_the_formula_in_every_combination(instructions):
 @pytest.mark.parametrize("curvature", [False, True])
 def test_the_sigmoid_family_equals_the_formula(instructions, dtype, curvature):
     rng = np.random.default_rng(5)
-    code, kind, wide, half_ulp, epsilon, smallest = DTYPES[dtype]
+    _code, kind, wide, half_ulp, epsilon, smallest = DTYPES[dtype]
     cases = [(1, 1), (5, 1), (40, 1), (5, 70), (3, 1)]
     weights = [
         {},
