@@ -266,7 +266,7 @@ def multiply(x_ptr, factor_ptr, n, BLOCK: tl.constexpr):
 
 # how many classes there may be for a row to stay in registers, how many are taken at a time of a longer one, how many
 # elements a tile of short rows has, and how many of them a thread: as far as the compiler for sm_90 needs no memory for
-# registers (tests/kernels/test_triton_ahead.py)
+# registers (tests/kernels/triton_ahead.py)
 _LOADS = {"light": (16384, 4096, 2048, 8), "heavy": (4096, 4096, 2048, 8), "double": (1024, 1024, 512, 2)}
 
 
