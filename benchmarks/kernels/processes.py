@@ -25,13 +25,13 @@ def environment(threads, huge):
 class Child:
     """A process that measures with one framework."""
 
-    def __init__(self, framework, threads, huge=False):
+    def __init__(self, framework, threads, huge=False, **settings):
         self.framework = framework
         allowed = sorted(os.sched_getaffinity(0))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.kernels.worker", framework, str(threads)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            stderr=subprocess.PIPE if framework == "tensorflow" else None, cwd=ROOT, env=environment(threads, huge),
+            stderr=subprocess.PIPE if framework == "tensorflow" else None, cwd=ROOT, env=environment(threads, huge) | settings,
             preexec_fn=lambda: os.sched_setaffinity(0, allowed[-threads:]),
         )  # fmt: skip
         self._quiet()
