@@ -31,7 +31,8 @@ class Child:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.kernels.worker", framework, str(threads)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            stderr=subprocess.PIPE if framework == "tensorflow" else None, cwd=ROOT, env=environment(threads, huge) | settings,
+            stderr=subprocess.PIPE if framework == "tensorflow" else None, cwd=ROOT,
+            env=environment(threads, huge) | settings,
             preexec_fn=lambda: os.sched_setaffinity(0, allowed[-threads:]),
         )  # fmt: skip
         self._quiet()
