@@ -31,8 +31,6 @@ from steelyard.losses.softmax import SoftmaxCrossEntropy as _Softmax  # noqa: F4
 
 __all__ = ["Loss"]
 
-KERNELS = ("auto", "fused", "formula")
-
 
 @jax.tree_util.register_pytree_node_class
 class Loss:
@@ -66,7 +64,7 @@ class Loss:
     """
 
     def __init__(self, loss: _base.Loss, kernel: str = "auto", class_axis: int = 1) -> None:
-        one_of("kernel", kernel, KERNELS)
+        one_of("kernel", kernel, kernels.KERNELS)
         self.loss, self.kernel, self.class_axis = loss, kernel, class_axis
         if kernel == "fused":
             self._require(self._why_not())

@@ -13,8 +13,8 @@ from steelyard._ops import torch as _xp
 from steelyard._torch_batches import BalancedBatchSampler
 from steelyard._torch_mean import ExactMean
 from steelyard.errors import InputError, one_of
-from steelyard.kernels import torch_rows, torch_sweep
-from steelyard.kernels.torch_linear import KERNELS, WORKSPACE, numerator_and_denominator, reduced
+from steelyard.kernels import KERNELS, torch_rows, torch_sweep
+from steelyard.kernels.torch_linear import WORKSPACE, numerator_and_denominator, reduced
 from steelyard.losses import checks
 from steelyard.losses.base import Loss as CoreLoss
 from steelyard.losses.softmax import SoftmaxCrossEntropy
@@ -23,12 +23,15 @@ from steelyard.losses.switching import check_classes, closed, numbers_of, opened
 __all__ = ["BalancedBatchSampler", "ExactMean", "LinearLoss", "Loss", "linear_loss"]
 
 
+# the buffers that something was made from, each with its version
+_Watched = tuple[tuple[str, Tensor | None, int], ...]
+
+
 class _Cast(NamedTuple):
     """Buffers in the dtype of the arithmetic, and what they were made from."""
 
     dtype: torch.dtype
-    buffers: tuple[Tensor | None, ...]
-    versions: tuple[int, ...]
+    watched: _Watched
     values: Any
 
 
@@ -37,7 +40,7 @@ class _Planned(NamedTuple):
 
     n_classes: int = -1
     dtype: torch.dtype | None = None
-    watched: tuple[tuple[str, Tensor, int], ...] = ()
+    watched: _Watched = ()
     values: Any = None  # as tensors, for the formula
     plan: Any = None
     why_not: str | None = None
@@ -111,27 +114,24 @@ class Loss(nn.Module):
     ) -> Tensor:
         """Return the loss; see `steelyard.losses.Loss.__call__`."""
         check_classes(self.n_classes, logits.shape, self.class_axis)
-        if self.kernel != "formula" and not self.inplace and not logits.is_cuda and not torch.compiler.is_compiling():
+        if self.inplace or logits.is_cuda or torch.compiler.is_compiling():
+            kernel = "fused" if self.inplace else self.kernel
+            if torch_rows.takes(self._structure, logits, targets, kernel):
+                return torch_rows.evaluate(
+                    self._structure,
+                    self._values(logits),
+                    logits,
+                    targets,
+                    sample_weight,
+                    class_weight,
+                    denominator,
+                    self.class_axis,
+                    self.inplace,
+                )
+        elif self.kernel != "formula":
             result = self._swept(logits, targets, sample_weight, class_weight, denominator)
             if result is not None:
                 return result
-            return self._structure.evaluate(
-                _xp, self._values(logits), logits, targets, sample_weight, class_weight, denominator, self.class_axis
-            )
-        if self.inplace or torch_rows.takes(self._structure, logits, targets, self.kernel):
-            if self.inplace:
-                torch_rows.takes(self._structure, logits, targets, "fused")
-            return torch_rows.evaluate(
-                self._structure,
-                self._values(logits),
-                logits,
-                targets,
-                sample_weight,
-                class_weight,
-                denominator,
-                self.class_axis,
-                self.inplace,
-            )
         return self._structure.evaluate(
             _xp, self._values(logits), logits, targets, sample_weight, class_weight, denominator, self.class_axis
         )
@@ -152,8 +152,8 @@ class Loss(nn.Module):
     def _swept(
         self, logits: Tensor, targets: Tensor, sample_weight: Any, class_weight: Any, denominator: Any
     ) -> Tensor | None:
-        """Return the loss by the compiled kernel, or None where the formula is asked."""
-        why_not = self._why_not(logits, targets, sample_weight, class_weight)
+        """Return the loss by the compiled kernel; None where the formula has to compute it, or say what is wrong."""
+        why_not = self._why_not(logits, targets, sample_weight, class_weight, denominator)
         if why_not is not None:
             if self.kernel == "fused":
                 hint = "kernel='auto' or 'formula' does without one."
@@ -171,30 +171,31 @@ class Loss(nn.Module):
             self.class_axis,
         )
 
-    def _why_not(self, logits: Tensor, targets: Tensor, sample_weight: Any, class_weight: Any) -> str | None:
+    def _why_not(
+        self,
+        logits: Tensor,
+        targets: Tensor,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        denominator: Any = None,
+    ) -> str | None:
         """Return why the compiled kernel does not take a call, or None; then `_planned` holds its parameters."""
         if self._absent is not None:
             return self._absent
-        why_not = torch_sweep.why_not_here(logits, targets, sample_weight, class_weight)
+        why_not = torch_sweep.why_not_here(logits, targets, sample_weight, class_weight, denominator, self.class_axis)
         if why_not is not None:
             return why_not
-        kept, held, n_classes, dtype = self._planned, self._buffers, logits.shape[self.class_axis], logits.dtype
-        if kept.n_classes == n_classes and kept.dtype is dtype:
-            for name, b, version in kept.watched:
-                if held[name] is not b or b._version != version or b.requires_grad:
-                    break
-            else:
-                return kept.why_not
-        buffers = [(name, b) for name, b in held.items() if b is not None]
-        if any(b.requires_grad or b.is_inference() or b.is_cuda for _, b in buffers):
+        kept, n_classes, dtype = self._planned, logits.shape[self.class_axis], logits.dtype
+        if kept.n_classes == n_classes and kept.dtype is dtype and self._as_before(kept.watched):
+            return kept.why_not
+        if any(b is not None and (b.requires_grad or b.is_inference() or b.is_cuda) for b in self._buffers.values()):
             return "parameters ask for a gradient, or are elsewhere"
         values = self._values(logits)
         checks.number_of_classes(self._structure, n_classes, values)
         numbers = present(self._structure, self._arrays())
-        why_not = torch_sweep.why_not_these(numbers)
+        why_not = torch_sweep.why_not_these(self._structure, numbers)
         plan = torch_sweep.plan(self._structure, numbers, n_classes) if why_not is None else None
-        watched = tuple((name, b, b._version) for name, b in buffers)
-        self._planned = _Planned(n_classes, dtype, watched, values, plan, why_not)
+        self._planned = _Planned(n_classes, dtype, self._watched(), values, plan, why_not)
         return why_not
 
     def uses(self, logits: Tensor, targets: Tensor) -> str:
@@ -211,7 +212,7 @@ class Loss(nn.Module):
             return "formula (asked for)"
         if logits.is_cuda:
             return "fused (Triton)" if torch_rows.takes(self._structure, logits, targets, "auto") else "formula"
-        why_not = self._why_not(logits, targets, None, None)
+        why_not = self._why_not(logits, targets)
         return f"fused ({kernels.available()})" if why_not is None else f"formula ({why_not})"
 
     def _values(self, logits: Tensor) -> Any:
@@ -221,19 +222,23 @@ class Loss(nn.Module):
             b is not None and (b.requires_grad or b.is_inference()) for b in held.values()
         ):
             return self._structure._pack({n: None if b is None else b.to(dtype) for n, b in held.items()})
-        buffers = tuple(held.values())
-        versions = tuple(0 if b is None else b._version for b in buffers)
         kept = self._cast
-        if (
-            kept is None
-            or kept.dtype != dtype
-            or kept.versions != versions
-            or not all(a is b for a, b in zip(kept.buffers, buffers, strict=True))
-        ):
+        if kept is None or kept.dtype != dtype or not self._as_before(kept.watched):
             numbers = present(self._structure, self._arrays())
             values = {n: held[n].to(dtype) if v is not None else None for n, v in numbers.items()}
-            kept = self._cast = _Cast(dtype, buffers, versions, self._structure._pack(values))
+            kept = self._cast = _Cast(dtype, self._watched(), self._structure._pack(values))
         return kept.values
+
+    def _watched(self) -> _Watched:
+        return tuple((name, b, 0 if b is None else b._version) for name, b in self._buffers.items())
+
+    def _as_before(self, watched: _Watched) -> bool:
+        """Whether nobody has written to a buffer since, put another in its place, or asked for its gradient."""
+        held = self._buffers
+        for name, b, version in watched:
+            if held[name] is not b or (b is not None and (b._version != version or b.requires_grad)):
+                return False
+        return True
 
     def _arrays(self) -> dict[str, Any]:
         return {n: None if b is None else b.detach().cpu().numpy() for n, b in self._buffers.items()}

@@ -13,8 +13,9 @@ from types import ModuleType
 
 from steelyard.errors import InputError
 
-__all__ = ["VARIABLE", "Available", "available", "native"]
+__all__ = ["KERNELS", "VARIABLE", "Available", "available", "native"]
 
+KERNELS = ("auto", "fused", "formula")  # what a front may be asked to compute with
 VARIABLE = "STEELYARD_INSTRUCTIONS"
 _INTERFACE = 2  # of module.cpp
 

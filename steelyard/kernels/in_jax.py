@@ -18,6 +18,7 @@ import numpy as np
 from steelyard import kernels
 from steelyard._ops import jax as _xp
 from steelyard.errors import InputError
+from steelyard.kernels.coverage import PER_CLASS, unknown_kind, unknown_parameter
 from steelyard.losses import checks
 from steelyard.losses.base import Loss
 from steelyard.losses.layout import Layout, arrange, broadcast_weight, plain_shape
@@ -35,12 +36,7 @@ _BITS = (
     "sample_weight", "class_weight", "logit_scale", "logit_offset", "margin", "label_smoothing", "gamma",
     "poly_coefficient", "denominator", "pos_weight", "gamma_pos", "gamma_neg", "outcome_weight",
 )  # fmt: skip
-# what the kernel computes of the softmax family, and of the sigmoid family
-_OF_CLASSES = frozenset(
-    ("class_weight", "logit_scale", "logit_offset", "margin", "label_smoothing", "gamma", "poly_coefficient")
-)
-_OF_LABELS = frozenset(("class_weight", "pos_weight", "gamma_pos", "gamma_neg", "outcome_weight"))
-_PER_CLASS = frozenset(("class_weight", "logit_scale", "logit_offset", "margin", "label_smoothing", "pos_weight"))
+_PER_CLASS = (*PER_CLASS, "pos_weight")
 _ROWS, _GRADIENT = 1, 2
 _DIVIDE = {"nothing": 0, "weight": 1, "rows": 2, "sample_weight": 3, "number": 4}
 
@@ -87,14 +83,9 @@ def why_not_here() -> str | None:
 
 def why_not_this(loss: Loss, class_weight: Any, logit_offset: Any) -> str | None:
     """Return what of a loss or a call the kernel does not know, or None."""
-    if not isinstance(loss, (SoftmaxCrossEntropy, SigmoidCrossEntropy)):
-        return f"there is no kernel for a {type(loss).__name__}"
-    if loss.static().get("weight_by", "target") != "target":
-        return f"there is no kernel for weight_by={loss.static()['weight_by']!r}"
-    known = _OF_LABELS if loss.dense_targets else _OF_CLASSES
-    for name, value in loss.parameters.items():
-        if value is not None and name not in known:
-            return f"there is no kernel for `{name}`"
+    unknown = unknown_kind(loss, SoftmaxCrossEntropy, SigmoidCrossEntropy) or unknown_parameter(loss, loss.parameters)
+    if unknown is not None:
+        return f"there is no kernel for {unknown}"
     for name, given in (("class_weight", class_weight), ("logit_offset", logit_offset)):
         if given is not None and np.ndim(given) > 1:
             return f"there is no kernel for a `{name}` of each row"
@@ -166,18 +157,12 @@ def _filled(primals: Operands, tangents: Operands) -> Any:
 
 def _by_formula(call: Call, operands: Operands) -> Any:
     loss, o = call.loss(), operands
-    if call.result != "both":
-        denominator = call.denominator if o.denominator is None else o.denominator
-        return loss.evaluate(
-            _xp, o.values, o.logits, o.targets, o.sample_weight, o.class_weight, denominator, call.class_axis,
-            o.logit_offset,
-        )  # fmt: skip
-    terms = loss._terms(
-        _xp, o.values, o.logits, o.targets, o.sample_weight, o.class_weight, call.class_axis, o.logit_offset
-    )
-    numerator = _xp.total(terms.numerator)
-    denominator = loss._denominator(_xp, terms, numerator, None)
-    return _xp.cast(numerator, terms.numerator.dtype), _xp.cast(denominator, terms.numerator.dtype)
+    result = loss.sums if call.result == "both" else loss.evaluate
+    denominator = call.denominator if o.denominator is None else o.denominator
+    return result(
+        _xp, o.values, o.logits, o.targets, o.sample_weight, o.class_weight, denominator, call.class_axis,
+        o.logit_offset,
+    )  # fmt: skip
 
 
 def _value_and_gradient_by_formula(call: Call, operands: Operands) -> Any:

@@ -42,7 +42,7 @@ class Call(NamedTuple):
     ignore_index: int | None
     positions: int  # rows of the call's class weights (batch, c) stand for this many rows each
     workspace: int
-    kernel: str  # of KERNELS
+    kernel: str  # of `kernels.KERNELS`
 
     @property
     def numbers(self) -> _softmax.Parameters:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from steelyard._ops import torch as _xp
 from steelyard.errors import InputError, one_of
+from steelyard.kernels import KERNELS
 from steelyard.kernels.torch_chunks import Call, Result, Wanted, chunked, numbers_of_rows, without_neutral
 from steelyard.losses import _softmax, checks
 from steelyard.losses.base import Loss, Terms
@@ -28,9 +29,8 @@ from steelyard.losses.layout import Layout, broadcast_weight
 from steelyard.losses.reduction import check_denominator, mean
 from steelyard.losses.softmax import SoftmaxCrossEntropy
 
-__all__ = ["KERNELS", "WORKSPACE", "numerator_and_denominator", "reduced"]
+__all__ = ["WORKSPACE", "numerator_and_denominator", "reduced"]
 
-KERNELS = ("auto", "fused", "formula")
 WORKSPACE = 512 * 2**20  # bytes
 
 

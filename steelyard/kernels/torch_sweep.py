@@ -17,8 +17,10 @@ from torch import Tensor
 
 from steelyard import kernels
 from steelyard._ops import torch as _xp
+from steelyard.kernels.coverage import PER_CLASS, unknown_kind, unknown_parameter
 from steelyard.losses import checks
 from steelyard.losses.base import Loss
+from steelyard.losses.layout import broadcast_weight
 from steelyard.losses.reduction import check_denominator
 from steelyard.losses.softmax import SoftmaxCrossEntropy
 
@@ -28,28 +30,30 @@ _DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16:
 _INTEGERS, _DENSE = {torch.int64: 0, torch.int32: 1}, 2
 _DIVIDE = {None: 1, "rows": 2, "sample_weight": 3}
 _BY_NOTHING, _BY_NUMBER = 0, 4
-_PER_CLASS = ("class_weight", "logit_scale", "logit_offset", "margin", "label_smoothing")
-_UNKNOWN = ("pairwise_offset", "cost_matrix", "compensation")
 
 
 def why_not_this(loss: Loss) -> str | None:
-    """Return what of a loss the kernel does not know, or None."""
-    if not isinstance(loss, SoftmaxCrossEntropy):
-        return f"there is none for a {type(loss).__name__}"
-    if loss.weight_by != "target":
-        return f"there is none for weight_by={loss.weight_by!r}"
-    return None
+    """Return what the kernel does not know of the kind of a loss, or None."""
+    return _none_for(unknown_kind(loss, SoftmaxCrossEntropy))
 
 
-def why_not_these(numbers: Mapping[str, Any]) -> str | None:
-    """Return which parameter that is present the kernel does not know, or None."""
-    for name in _UNKNOWN:
-        if numbers[name] is not None:
-            return f"there is none for `{name}`"
-    return None
+def why_not_these(loss: Loss, numbers: Mapping[str, Any]) -> str | None:
+    """Return which of the parameters that are there the kernel does not know, or None."""
+    return _none_for(unknown_parameter(loss, numbers))
 
 
-def why_not_here(logits: Tensor, targets: Tensor, sample_weight: Any = None, class_weight: Any = None) -> str | None:
+def _none_for(unknown: str | None) -> str | None:
+    return None if unknown is None else f"there is none for {unknown}"
+
+
+def why_not_here(
+    logits: Tensor,
+    targets: Tensor,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    denominator: Any = None,
+    class_axis: int = 1,
+) -> str | None:
     """Return why the kernel does not take a call, or None. Compiled graphs do not ask."""
     if type(logits) not in (Tensor, torch.nn.Parameter) or not isinstance(targets, Tensor):
         return f"logits are a {type(logits).__name__}"
@@ -57,13 +61,17 @@ def why_not_here(logits: Tensor, targets: Tensor, sample_weight: Any = None, cla
         return f"logits are on {logits.device.type}"
     if logits.dtype not in _DTYPES or logits.ndim < 2:
         return f"logits are {logits.dtype}, {logits.ndim}-dimensional"
+    if class_axis % logits.ndim not in (1, logits.ndim - 1):
+        return f"classes are on axis {class_axis} of {logits.ndim}"
     dense = targets.ndim == logits.ndim
     if not (targets.is_floating_point() if dense else targets.dtype in _INTEGERS) or targets.device.type != "cpu":
         return f"targets are {targets.dtype} on {targets.device.type}"
     if class_weight is not None and (not isinstance(class_weight, Tensor) or class_weight.ndim != 1):
         return "class weights of the call are not a tensor (n_classes,)"
-    if targets.requires_grad or any(isinstance(x, Tensor) and x.requires_grad for x in (sample_weight, class_weight)):
-        return "targets or weights ask for a gradient"
+    if targets.requires_grad or any(
+        isinstance(x, Tensor) and x.requires_grad for x in (sample_weight, class_weight, denominator)
+    ):
+        return "targets, weights or the denominator ask for a gradient"
     if torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0:
         return "torch.func or forward-mode differentiation is at work"
     return None
@@ -72,7 +80,7 @@ def why_not_here(logits: Tensor, targets: Tensor, sample_weight: Any = None, cla
 def plan(loss: Any, numbers: Mapping[str, NDArray[np.float64] | None], n_classes: int) -> Any:
     """Return the parameters as the kernel holds them; `numbers` are those of the loss, in float64."""
     tables: dict[str, Any] = {}
-    for name in _PER_CLASS:
+    for name in PER_CLASS:
         value = numbers[name]
         if value is not None:
             tables[name] = np.ascontiguousarray(np.broadcast_to(value, (n_classes,)), dtype=np.float64)
@@ -91,25 +99,30 @@ class _Call(NamedTuple):
     plan: Any
     loss: Any
     values: Any  # the parameters as tensors, for the formula
-    shape: tuple[int, ...]  # batch, positions, and the strides of batch, class and position
+    placed: tuple[int, ...]  # batch, positions, and the strides of batch, class and position
+    rows: tuple[int, ...]  # the shape of one value per row
     targets: Tensor
     kind: int
     sample_weight: Tensor | None
     class_weight: Tensor | None
-    denominator: Any
+    denominator: float | str | None
     class_axis: int
     wide: torch.dtype
 
+    @property
+    def divided(self) -> tuple[int, float]:
+        """By what the kernel divides, and the number where it is one."""
+        if self.loss.reduction != "mean":
+            return _BY_NOTHING, 1.0
+        if self.denominator is None or isinstance(self.denominator, str):
+            return _DIVIDE[self.denominator], 1.0
+        return _BY_NUMBER, float(self.denominator)
+
     def sweep(self, z: Tensor, gradient: Tensor | None, loss: Tensor | None, upstream: Tensor | None) -> Any:
-        divide, number = _BY_NOTHING, 1.0
-        if self.loss.reduction == "mean":
-            named = self.denominator is None or isinstance(self.denominator, str)
-            divide = _DIVIDE[self.denominator] if named else _BY_NUMBER
-            number = 1.0 if named else float(self.denominator)
         s, w = self.sample_weight, self.class_weight
         return self.plan.run(
             _DTYPES[z.dtype],
-            *self.shape,
+            *self.placed,
             z.data_ptr(),
             0 if gradient is None else gradient.data_ptr(),
             self.targets.data_ptr(),
@@ -117,8 +130,7 @@ class _Call(NamedTuple):
             0 if s is None else s.data_ptr(),
             0 if w is None else w.data_ptr(),
             0 if upstream is None else upstream.data_ptr(),
-            divide,
-            number,
+            *self.divided,
             1.0,
             0 if loss is None else loss.data_ptr(),
             0,
@@ -127,12 +139,9 @@ class _Call(NamedTuple):
 
     def reduced(self, sums: tuple[int, float, float, float, int, int]) -> Tensor:
         _, total, weight, of_samples, rows, _ = sums
-        if self.loss.reduction == "mean":
-            by = {None: weight, "rows": rows, "sample_weight": of_samples}
-            named = self.denominator is None or isinstance(self.denominator, str)
-            d = by[self.denominator] if named else float(self.denominator)
-            total = total / d if d else 0.0
-        return torch.scalar_tensor(total, dtype=self.wide)
+        divide, number = self.divided
+        by = (1.0, weight, rows, of_samples, number)[divide]
+        return torch.scalar_tensor(total / by if by else 0.0, dtype=self.wide)
 
     def formula(self, z: Tensor) -> Tensor:
         result: Tensor = self.loss.evaluate(
@@ -150,13 +159,9 @@ class _Sweep(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, call: _Call) -> Tensor:
-        rows = call.loss.reduction == "none"
-        gradient = torch.empty_like(z) if ctx.needs_input_grad[0] and not rows else None
-        out = z.new_empty(call.targets.shape[: z.ndim - 1], dtype=call.wide) if rows else None
-        if rows and call.kind == _DENSE:
-            shape = list(z.shape)
-            del shape[call.class_axis]
-            out = z.new_empty(shape, dtype=call.wide)
+        by_row = call.loss.reduction == "none"
+        gradient = torch.empty_like(z) if ctx.needs_input_grad[0] and not by_row else None
+        out = z.new_empty(call.rows, dtype=call.wide) if by_row else None
         sums = call.sweep(z, gradient, out, None)
         if sums[0] or not math.isfinite(sums[1]):
             raise _Wrong
@@ -195,7 +200,7 @@ def evaluate(
     denominator: Any,
     class_axis: int,
 ) -> Tensor | None:
-    """Return what `Loss.evaluate` returns, or None where the formula has to compute or to complain.
+    """Return what `Loss.evaluate` returns, or None where something is wrong, which the formula will say.
 
     Parameters
     ----------
@@ -208,61 +213,46 @@ def evaluate(
     """
     if denominator is not None:
         check_denominator(denominator)
-    axis = class_axis % logits.ndim
+    axis, wide = class_axis % logits.ndim, _xp.compute_dtype(logits)
+    if targets.ndim == logits.ndim and targets.dtype != logits.dtype:
+        logits = logits.to(wide)  # 16 bits might not hold these targets
     z, placed = _placed(logits, axis)
-    if placed is None:
+    rows = (*z.shape[:axis], *z.shape[axis + 1 :])
+    if not z.shape[axis] or targets.shape not in (rows, z.shape):
         return None
-    wide = _xp.compute_dtype(logits)
-    shape = (*z.shape[:axis], *z.shape[axis + 1 :])
-    y, kind = targets, _DENSE
-    if targets.ndim == logits.ndim:
-        if targets.shape != z.shape or (targets.numel() and not targets.amin() >= 0):
+    if targets.ndim == z.ndim:
+        if targets.numel() and not targets.amin() >= 0:
             return None
-        y = targets.to(z.dtype)
+        y, kind = targets.to(z.dtype), _DENSE
         if y.stride() != z.stride():
             y = torch.empty_like(z).copy_(y)
-    elif targets.shape != shape:
-        return None
     else:
         y, kind = targets.contiguous(), _INTEGERS[targets.dtype]
-    s = sample_weight
+    s, w = sample_weight, class_weight
     if s is not None:
-        s = torch.as_tensor(s)
-        if s.shape != shape[: s.ndim] or s.device.type != "cpu" or (s.numel() and not s.amin() >= 0):
-            return None
-        s = s.to(wide).reshape(s.shape + (1,) * (len(shape) - s.ndim)).expand(shape).contiguous()
-    w = class_weight
+        s = _xp.asarray(s, z, wide)
+        s = broadcast_weight(_xp, s, rows, rows).expand(rows).contiguous()
     if w is not None:
-        if w.shape != (z.shape[axis],) or w.device.type != "cpu":
-            return None
         w = w.to(wide).contiguous()
         checks.call_weight(_xp, loss, w, (z.shape[0], z.shape[axis]))
     if isinstance(denominator, Tensor):
-        if denominator.requires_grad:
-            return None
         denominator = denominator.item()
-    if isinstance(denominator, (int, float)) and not denominator:
-        return None
-    call = _Call(held, loss, values, placed, y, kind, s, w, denominator, axis, wide)
     try:
-        result: Tensor = _Sweep.apply(z, call)
+        result: Tensor = _Sweep.apply(
+            z, _Call(held, loss, values, placed, rows, y, kind, s, w, denominator, axis, wide)
+        )
     except _Wrong:
         return None
     return result
 
 
-def _placed(z: Tensor, axis: int) -> tuple[Tensor, tuple[int, ...] | None]:
+def _placed(z: Tensor, axis: int) -> tuple[Tensor, tuple[int, ...]]:
     """Return the logits as the kernel can read them, and (batch, positions, strides of batch, class and position)."""
-    c = z.shape[axis]
-    if not c:
-        return z, None
-    if axis == z.ndim - 1:
-        z = z.contiguous()
-        return z, (z.numel() // c, 1, c, 1, 1)
-    if axis != 1:
-        return z, None
-    if z.ndim == 4 and not z.is_contiguous() and z.is_contiguous(memory_format=torch.channels_last):
+    c = max(1, z.shape[axis])
+    if axis == 1 and z.ndim == 4 and not z.is_contiguous() and z.is_contiguous(memory_format=torch.channels_last):
         return z, (z.numel() // c, 1, c, 1, 1)
     z = z.contiguous()
+    if axis == z.ndim - 1:
+        return z, (z.numel() // c, 1, c, 1, 1)
     positions = math.prod(z.shape[2:])
     return z, (z.shape[0], positions, c * positions, positions, 1)

@@ -186,12 +186,7 @@ class Loss:
     ) -> Tensor:
         """Return the reduced loss at `values`, parameters that a front keeps in its framework's own tensors."""
         check_denominator(denominator)
-        try:
-            terms = self._terms(xp, values, logits, targets, sample_weight, class_weight, class_axis, logit_offset)
-        except (IndexError, RuntimeError):
-            # torch finds an index out of range by itself, at no cost; say it in our words
-            checks.explain(xp, self, logits, targets, sample_weight, class_axis)
-            raise
+        terms = self._explained(xp, values, logits, targets, sample_weight, class_weight, class_axis, logit_offset)
         result = terms.numerator
         if self.reduction != "none":
             result = xp.total(terms.numerator)
@@ -249,11 +244,7 @@ class Loss:
     ) -> tuple[Tensor, Tensor]:
         """Return both sums at `values`, parameters that a front keeps in its framework's own tensors."""
         check_denominator(denominator)
-        try:
-            terms = self._terms(xp, values, logits, targets, sample_weight, class_weight, class_axis, logit_offset)
-        except (IndexError, RuntimeError):
-            checks.explain(xp, self, logits, targets, sample_weight, class_axis)
-            raise
+        terms = self._explained(xp, values, logits, targets, sample_weight, class_weight, class_axis, logit_offset)
         numerator = xp.total(terms.numerator)
         if xp.concrete(numerator):
             checks.after(xp, self, numerator, logits, targets, sample_weight, class_axis)
@@ -346,6 +337,24 @@ class Loss:
 
     def _converted(self, xp: ModuleType, like: Tensor, dtype: Any) -> Any:
         return self._pack({n: None if v is None else xp.asarray(v, like, dtype) for n, v in self.parameters.items()})
+
+    def _explained(
+        self,
+        xp: ModuleType,
+        values: Any,
+        logits: Tensor,
+        targets: Tensor,
+        sample_weight: Tensor | None,
+        class_weight: Tensor | None,
+        class_axis: int,
+        logit_offset: Tensor | None,
+    ) -> Terms:
+        """Return `_terms`; torch finds an index out of range by itself, at no cost: say it in our words."""
+        try:
+            return self._terms(xp, values, logits, targets, sample_weight, class_weight, class_axis, logit_offset)
+        except (IndexError, RuntimeError):
+            checks.explain(xp, self, logits, targets, sample_weight, class_axis)
+            raise
 
     def _terms(
         self,

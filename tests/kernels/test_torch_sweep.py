@@ -84,6 +84,26 @@ def test_denominators_and_class_weights_of_a_call(denominator):
     torch.testing.assert_close(g, gradient, rtol=1e-10, atol=1e-15)
 
 
+def test_soft_targets_are_not_rounded_to_the_dtype_of_the_logits():
+    z = torch.zeros(1, 2, dtype=torch.bfloat16, requires_grad=True)
+    t = torch.tensor([[1.0 - 2.0**-12, 2.0**-12]])  # of which bfloat16 makes 1 and 2⁻¹²
+    value = sy.torch.Loss(sy.losses.weighted_cross_entropy([1.0, 3.0]).replace(reduction="sum"), kernel="fused")(z, t)
+    assert value.item() == pytest.approx(math.log(2) * (1 + 2 * 2.0**-12), rel=1e-6)
+    value.backward()
+    assert z.grad.dtype == torch.bfloat16
+
+
+def test_a_mean_divided_by_nothing_is_nothing():
+    z, y, _, _ = drawn("rows", torch.float32, LOSSES["weighted"])
+    for denominator in (0.0, torch.tensor(0.0)):
+        x = z.clone().requires_grad_()
+        value = sy.torch.Loss(LOSSES["weighted"], kernel="fused")(x, y, denominator=denominator)
+        expected = sy.torch.Loss(LOSSES["weighted"], kernel="formula")(z, y, denominator=denominator)
+        value.backward()
+        assert value.item() == expected.item() == 0.0
+        assert (x.grad == 0).all()
+
+
 def test_first_and_second_derivatives():
     criterion = sy.torch.Loss(LOSSES["everything"], kernel="fused")
     z, y, _, _ = drawn("rows", torch.float64, LOSSES["everything"])
@@ -184,6 +204,17 @@ def test_what_the_kernel_does_not_know_is_said_and_computed_by_the_formula():
     with pytest.raises(InputError, match="SigmoidCrossEntropy"):
         sy.torch.Loss(sy.losses.binary_cross_entropy(), kernel="fused")(z, y.double())
     assert sy.torch.Loss(sy.losses.focal()).uses(z, y).startswith("fused (compiled")
+
+
+def test_fused_is_never_silently_the_formula():
+    z, y = torch.zeros(2, 3, 4, 5), torch.zeros(2, 3, 5, dtype=torch.int64)
+    plain = sy.losses.cross_entropy()
+    with pytest.raises(InputError, match="classes are on axis 2 of 4"):
+        sy.torch.Loss(plain, class_axis=2, kernel="fused")(z, y)
+    assert sy.torch.Loss(plain, class_axis=2)(z, y).item() == pytest.approx(math.log(4))
+    by = torch.tensor(3.0, requires_grad=True)
+    with pytest.raises(InputError, match="the denominator ask for a gradient"):
+        sy.torch.Loss(plain, kernel="fused")(z[:, :, 0, 0], y[:, 0, 0], denominator=by)
 
 
 def test_another_loss_assigned_is_another_plan():
