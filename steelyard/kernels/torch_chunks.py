@@ -17,7 +17,7 @@ from steelyard.losses import _softmax
 from steelyard.losses.layout import Layout
 from steelyard.losses.softmax import SoftmaxCrossEntropy
 
-__all__ = ["Call", "Result", "Wanted", "chunked", "numbers_of_rows", "without_neutral"]
+__all__ = ["Call", "Result", "Wanted", "chunked", "numbers_of_rows", "packed", "unpacked", "without_neutral"]
 
 
 # tensors of the size of a chunk's logits that exist at once, where the target's class alone counts and where every
@@ -26,6 +26,17 @@ _LIVE, _LIVE_DENSE = 7, 13
 _CACHE_BYTES, _FEW_ROWS = 64 * 2**20, 64
 # a block of W in the dtype of the arithmetic, where that is wider than its own
 _BLOCK_BYTES = 16 * 2**20
+
+
+def packed(p: _softmax.Parameters) -> tuple[list[Tensor], str]:
+    """Return the parameters that are present and their names with commas between: as operators of torch take them."""
+    present = {name: v for name, v in zip(p._fields, p, strict=True) if v is not None}
+    return list(present.values()), ",".join(present)
+
+
+def unpacked(parameters: Sequence[Tensor], names: str) -> _softmax.Parameters:
+    """Return what `packed` took apart."""
+    return _softmax.Parameters(**dict(zip(names.split(",") if names else (), parameters, strict=True)))
 
 
 class Call(NamedTuple):
@@ -47,9 +58,7 @@ class Call(NamedTuple):
     @property
     def numbers(self) -> _softmax.Parameters:
         """The parameters by name, None where absent."""
-        return _softmax.Parameters(
-            **dict(zip(self.names.split(",") if self.names else (), self.parameters, strict=True))
-        )
+        return unpacked(self.parameters, self.names)
 
 
 class Wanted(NamedTuple):
@@ -192,4 +201,5 @@ def without_neutral(call: Call) -> Call:
             left.pop(other, None)
     # without weights the form is the plain one, whatever they would go by
     by = call.weight_by if "class_weight" in left else "target"
-    return call._replace(parameters=list(left.values()), names=",".join(left), weight_by=by)
+    parameters, names = packed(_softmax.Parameters(**left))
+    return call._replace(parameters=parameters, names=names, weight_by=by)

@@ -12,7 +12,6 @@ Each is one operator of torch: compiled graphs hold it as it is, and which kerne
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from math import prod
 from typing import Any
 
@@ -21,8 +20,8 @@ from torch import Tensor
 
 from steelyard._ops import torch as _xp
 from steelyard.errors import InputError, one_of
-from steelyard.kernels import KERNELS
-from steelyard.kernels.torch_chunks import Call, Result, Wanted, chunked, numbers_of_rows, without_neutral
+from steelyard.kernels import KERNELS, torch_rows
+from steelyard.kernels.torch_chunks import Call, Result, Wanted, chunked, numbers_of_rows, packed, without_neutral
 from steelyard.losses import _softmax, checks
 from steelyard.losses.base import Loss, Terms
 from steelyard.losses.layout import Layout, broadcast_weight
@@ -47,117 +46,60 @@ def _sweep(call: Call, scale: Tensor | None, want: Wanted) -> Result:
 
 def _by_triton(call: Call) -> bool:
     """Whether a call goes to the kernels of a GPU; an error where it should and cannot."""
-    if call.kernel == "formula":
-        return False
-    why = None
-    if not call.hidden.is_cuda:
-        why = f"tensors on {call.hidden.device.type}"
-    elif call.targets.ndim == 2:
-        why = "targets over all classes"
-    elif find_spec("triton") is None:
-        why = "no Triton installed"
-    if why is not None and call.kernel == "fused":
-        raise InputError("integer targets on a CUDA device, and Triton, with kernel='fused'", why, "kernel='auto'.")
-    return why is None
-
-
-def _or_empty(x: Tensor | None, like: Tensor) -> Tensor:
-    return like.new_empty(0) if x is None else x
+    why_not = torch_rows.why_not_triton(call.hidden, call.targets.ndim == 2)
+    return torch_rows.asked("integer targets on a CUDA device, and Triton", why_not, call.kernel)
 
 
 # --- as operators of torch ------------------------------------------------------------------------------------------
 
+# the fields of `Call`, and of `Wanted`, as every operator takes them
+_CALL = (
+    "Tensor hidden, Tensor weight, Tensor? bias, Tensor targets, Tensor? sample_weight, Tensor[] parameters, "
+    "str names, str weight_by, SymInt? ignore_index, SymInt positions, SymInt workspace, str kernel"
+)
+_WANTED = "bool want_hidden, bool want_weight, bool want_bias"
+_FIELDS = len(Call._fields)
 
-@torch.library.custom_op("steelyard::linear_sum", mutates_args=())
-def _linear_sum(
-    hidden: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    targets: Tensor,
-    sample_weight: Tensor | None,
-    parameters: Sequence[Tensor],
-    names: str,
-    weight_by: str,
-    ignore_index: int | None,
-    positions: int,
-    workspace: int,
-    kernel: str,
-    want_hidden: bool,
-    want_weight: bool,
-    want_bias: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    call = Call(
-        hidden,
-        weight,
-        bias,
-        targets,
-        sample_weight,
-        parameters,
-        names,
-        weight_by,
-        ignore_index,
-        positions,
-        workspace,
-        kernel,
-    )
-    r = _sweep(call, sample_weight, Wanted(want_hidden, want_weight, want_bias))
+
+def _like_gradients(call: Call, want: Wanted, wide: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    hidden, weight, bias = call[:3]
     return (
-        _xp.total(r.loss),
-        r.loss,
-        r.weight,
-        _or_empty(r.d_hidden, hidden),
-        _or_empty(r.d_weight, weight),
-        _or_empty(r.d_bias, weight),
+        torch.empty_like(hidden) if want.hidden else hidden.new_empty(0),
+        torch.empty_like(weight, dtype=wide) if want.weight else weight.new_empty(0),
+        torch.empty_like(bias, dtype=wide) if want.bias and bias is not None else weight.new_empty(0),
     )
+
+
+def _gradients(call: Call, r: Result) -> tuple[Tensor, Tensor, Tensor]:
+    found = zip((r.d_hidden, r.d_weight, r.d_bias), (call.hidden, call.weight, call.weight), strict=True)
+    d_hidden, d_weight, d_bias = (like.new_empty(0) if d is None else d for d, like in found)
+    return d_hidden, d_weight, d_bias
+
+
+@torch.library.custom_op(
+    "steelyard::linear_sum",
+    mutates_args=(),
+    schema=f"({_CALL}, {_WANTED}) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+)
+def _linear_sum(*given: Any) -> tuple[Tensor, ...]:
+    call, want = Call(*given[:_FIELDS]), Wanted(*given[_FIELDS:])
+    r = _sweep(call, call.sample_weight, want)
+    return (_xp.total(r.loss), r.loss, r.weight, *_gradients(call, r))
 
 
 @_linear_sum.register_fake
-def _linear_sum_like(
-    hidden: Tensor, weight: Tensor, bias: Tensor | None, *rest: Any
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    want_hidden, want_weight, want_bias = rest[-3:]
-    wide = _xp.compute_dtype(hidden)
-    rows = hidden.new_empty(hidden.shape[0], dtype=wide)
-    return (
-        hidden.new_empty((), dtype=torch.float64),
-        rows,
-        torch.empty_like(rows),
-        torch.empty_like(hidden) if want_hidden else hidden.new_empty(0),
-        torch.empty_like(weight, dtype=wide) if want_weight else weight.new_empty(0),
-        torch.empty_like(bias, dtype=wide) if want_bias and bias is not None else weight.new_empty(0),
-    )
+def _linear_sum_like(*given: Any) -> tuple[Tensor, ...]:
+    call, want = Call(*given[:_FIELDS]), Wanted(*given[_FIELDS:])
+    wide = _xp.compute_dtype(call.hidden)
+    rows = call.hidden.new_empty(call.hidden.shape[0], dtype=wide)
+    total = call.hidden.new_empty((), dtype=torch.float64)
+    return (total, rows, torch.empty_like(rows), *_like_gradients(call, want, wide))
 
 
-@torch.library.custom_op("steelyard::linear_rows", mutates_args=())
-def _linear_rows(
-    hidden: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    targets: Tensor,
-    sample_weight: Tensor | None,
-    parameters: Sequence[Tensor],
-    names: str,
-    weight_by: str,
-    ignore_index: int | None,
-    positions: int,
-    workspace: int,
-    kernel: str,
-) -> tuple[Tensor, Tensor]:
-    call = Call(
-        hidden,
-        weight,
-        bias,
-        targets,
-        sample_weight,
-        parameters,
-        names,
-        weight_by,
-        ignore_index,
-        positions,
-        workspace,
-        kernel,
-    )
-    r = _sweep(call, sample_weight, Wanted(False, False, False))
+@torch.library.custom_op("steelyard::linear_rows", mutates_args=(), schema=f"({_CALL}) -> (Tensor, Tensor)")
+def _linear_rows(*given: Any) -> tuple[Tensor, Tensor]:
+    call = Call(*given)
+    r = _sweep(call, call.sample_weight, Wanted(False, False, False))
     return r.loss, r.weight
 
 
@@ -167,61 +109,27 @@ def _linear_rows_like(hidden: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
     return rows, torch.empty_like(rows)
 
 
-@torch.library.custom_op("steelyard::linear_rows_gradient", mutates_args=())
-def _linear_rows_gradient(
-    upstream: Tensor,
-    hidden: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    targets: Tensor,
-    sample_weight: Tensor | None,
-    parameters: Sequence[Tensor],
-    names: str,
-    weight_by: str,
-    ignore_index: int | None,
-    positions: int,
-    workspace: int,
-    kernel: str,
-    want_hidden: bool,
-    want_weight: bool,
-    want_bias: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    call = Call(
-        hidden,
-        weight,
-        bias,
-        targets,
-        sample_weight,
-        parameters,
-        names,
-        weight_by,
-        ignore_index,
-        positions,
-        workspace,
-        kernel,
-    )
-    scale = upstream if sample_weight is None else upstream * sample_weight
-    r = _sweep(call, scale, Wanted(want_hidden, want_weight, want_bias))
-    return _or_empty(r.d_hidden, hidden), _or_empty(r.d_weight, weight), _or_empty(r.d_bias, weight)
+@torch.library.custom_op(
+    "steelyard::linear_rows_gradient",
+    mutates_args=(),
+    schema=f"(Tensor upstream, {_CALL}, {_WANTED}) -> (Tensor, Tensor, Tensor)",
+)
+def _linear_rows_gradient(upstream: Tensor, *given: Any) -> tuple[Tensor, Tensor, Tensor]:
+    call, want = Call(*given[:_FIELDS]), Wanted(*given[_FIELDS:])
+    scale = upstream if call.sample_weight is None else upstream * call.sample_weight
+    return _gradients(call, _sweep(call, scale, want))
 
 
 @_linear_rows_gradient.register_fake
-def _linear_rows_gradient_like(
-    upstream: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor | None, *rest: Any
-) -> tuple[Tensor, Tensor, Tensor]:
-    want_hidden, want_weight, want_bias = rest[-3:]
-    return (
-        torch.empty_like(hidden) if want_hidden else hidden.new_empty(0),
-        torch.empty_like(weight, dtype=upstream.dtype) if want_weight else weight.new_empty(0),
-        torch.empty_like(bias, dtype=upstream.dtype) if want_bias and bias is not None else weight.new_empty(0),
-    )
+def _linear_rows_gradient_like(upstream: Tensor, *given: Any) -> tuple[Tensor, Tensor, Tensor]:
+    return _like_gradients(Call(*given[:_FIELDS]), Wanted(*given[_FIELDS:]), upstream.dtype)
 
 
 # --- gradients ------------------------------------------------------------------------------------------------------
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], extra: Sequence[Tensor] = ()) -> None:
-    hidden, weight, bias, targets, sample_weight, parameters, *ctx.settings = inputs[:12]
+    hidden, weight, bias, targets, sample_weight, parameters, *ctx.settings = inputs[:_FIELDS]
     ctx.n_parameters = len(parameters)
     ctx.save_for_backward(hidden, weight, bias, targets, sample_weight, *parameters, *extra)
 
@@ -255,7 +163,7 @@ def _by_the_formula(call: Call, upstream: Tensor, summed: bool, want: Sequence[b
 
 
 def _sum_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    ctx.want = inputs[12:]
+    ctx.want = inputs[_FIELDS:]
     _keep(ctx, inputs, output[3:])
     ctx.mark_non_differentiable(*output[1:])
     ctx.set_materialize_grads(False)
@@ -416,9 +324,7 @@ def _call(
     _targets_in_range(loss, rows, y, n_classes)
     ignore_index = None if loss.ignore_index is None else int(loss.ignore_index)
     positions = prod(shape[1:])
-    present = {name: v for name, v in zip(values._fields, values, strict=True) if v is not None}
-    given, names = list(present.values()), ",".join(present)
-    return Call(rows, weight, bias, y, s, given, names, loss.weight_by, ignore_index, positions, workspace, kernel)
+    return Call(rows, weight, bias, y, s, *packed(values), loss.weight_by, ignore_index, positions, workspace, kernel)
 
 
 def _in_the_dtype_of_products(hidden: Tensor, weight: Tensor) -> Tensor:

@@ -15,42 +15,44 @@ from torch import Tensor
 
 from steelyard._ops import torch as _xp
 from steelyard.errors import InputError
+from steelyard.kernels.torch_chunks import packed, unpacked
 from steelyard.losses import _softmax, checks
 from steelyard.losses.base import Loss, Terms
 from steelyard.losses.layout import Layout, arrange, broadcast_weight
 from steelyard.losses.reduction import check_denominator, mean
 from steelyard.losses.softmax import SoftmaxCrossEntropy
 
-__all__ = ["evaluate", "rows", "takes"]
+__all__ = ["asked", "evaluate", "rows", "takes", "why_not_triton"]
 
 _TRITON = find_spec("triton") is not None  # looked for once: a compiled graph cannot
 
 
 def takes(loss: Loss, logits: Tensor, targets: Tensor, kernel: str) -> bool:
     """Whether a call goes to the kernels; an error where it should and cannot."""
-    if kernel == "formula":
-        return False
-    why = None
-    if not logits.is_cuda:
-        why = f"logits on {logits.device.type}"
-    elif not isinstance(loss, SoftmaxCrossEntropy):
-        why = f"a {type(loss).__name__}"
-    elif len(targets.shape) == logits.ndim:
-        why = "targets over all classes"
-    elif not _TRITON:
-        why = "no Triton installed"
-    if why is not None and kernel == "fused":
-        raise InputError(
-            "integer targets, logits on a CUDA device, and Triton, with kernel='fused'", why, "kernel='auto'."
-        )
-    return why is None
+    if isinstance(loss, SoftmaxCrossEntropy) or not logits.is_cuda:
+        why_not = why_not_triton(logits, len(targets.shape) == logits.ndim, "logits")
+    else:
+        why_not = f"a {type(loss).__name__}"
+    return asked("integer targets, logits on a CUDA device, and Triton", why_not, kernel)
+
+
+def why_not_triton(x: Tensor, dense: bool, what: str = "tensors") -> str | None:
+    """Return why the kernels of a GPU cannot take tensors like `x`, or None."""
+    if not x.is_cuda:
+        return f"{what} on {x.device.type}"
+    if dense:
+        return "targets over all classes"
+    return None if _TRITON else "no Triton installed"
+
+
+def asked(expected: str, why_not: str | None, kernel: str) -> bool:
+    """Whether kernels are used, of those that are asked for and why they cannot be; "fused" is an error there."""
+    if why_not is not None and kernel == "fused":
+        raise InputError(f"{expected}, with kernel='fused'", why_not, "kernel='auto'.")
+    return why_not is None and kernel != "formula"
 
 
 # --- operators ------------------------------------------------------------------------------------------------------
-
-
-def _numbers(parameters: Sequence[Tensor], names: str) -> _softmax.Parameters:
-    return _softmax.Parameters(**dict(zip(names.split(",") if names else (), parameters, strict=True)))
 
 
 @torch.library.custom_op("steelyard::softmax_rows", mutates_args=())
@@ -65,7 +67,7 @@ def _softmax_rows(
 ) -> tuple[Tensor, Tensor, Tensor]:
     from steelyard.kernels import triton_softmax
 
-    p = _numbers(parameters, names)
+    p = unpacked(parameters, names)
     return triton_softmax.value(logits, targets, p, weight_by, ignore_index, rows_of_a_weight)
 
 
@@ -90,7 +92,7 @@ def _softmax_rows_gradient(
 ) -> Tensor:
     from steelyard.kernels import triton_softmax
 
-    p = _numbers(parameters, names)
+    p = unpacked(parameters, names)
     return triton_softmax.gradient(logits, targets, stats, upstream, p, weight_by, ignore_index, rows_of_a_weight)
 
 
@@ -110,7 +112,7 @@ def _backward(ctx: Any, upstream: Tensor | None, *_: Any) -> tuple[Any, ...]:
     logits, targets, stats, *parameters = ctx.saved_tensors
     g = None
     if upstream is not None and torch.is_grad_enabled():
-        g = _by_the_formula(logits, targets, upstream, _numbers(parameters, ctx.settings[0]), *ctx.settings[1:])
+        g = _by_the_formula(logits, targets, upstream, unpacked(parameters, ctx.settings[0]), *ctx.settings[1:])
     elif upstream is not None:
         g = _softmax_rows_gradient(upstream.contiguous(), logits, targets, stats, parameters, *ctx.settings)
     return (g, None, [None] * len(parameters), *[None] * 4)
@@ -173,16 +175,7 @@ def rows(
     two tensors shaped like the targets
         Float32, or float64 for float64.
     """
-    present = {name: v for name, v in zip(p._fields, p, strict=True) if v is not None}
-    loss, weight, _ = _softmax_rows(
-        logits,
-        targets.contiguous(),
-        list(present.values()),
-        ",".join(present),
-        weight_by,
-        ignore_index,
-        rows_of_a_weight,
-    )
+    loss, weight, _ = _softmax_rows(logits, targets.contiguous(), *packed(p), weight_by, ignore_index, rows_of_a_weight)
     return loss.reshape(targets.shape), weight.reshape(targets.shape)
 
 
