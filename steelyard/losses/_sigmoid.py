@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from steelyard.losses import focusing
 from steelyard.losses.layout import Layout, column
 
-__all__ = ["Parameters", "curvature", "gradient", "gradient_and_curvature", "posterior", "value"]
+__all__ = ["Parameters", "curvature", "gradient", "posterior", "value"]
 
 Tensor = Any
 
@@ -210,11 +210,6 @@ def curvature(xp: ModuleType, at: Layout, p: Parameters) -> Tensor:
             bound = bound + slope * slope * focusing.curvature_bound(xp, *_entropy(xp, side), side.gamma)
         h = h + side.coefficient * (bound if side.scale is None else side.scale * bound)
     return xp.where(h > 1e-16, h, 1e-16)
-
-
-def gradient_and_curvature(xp: ModuleType, at: Layout, p: Parameters) -> tuple[Tensor, Tensor]:
-    """Return what `gradient` and `curvature` do."""
-    return gradient(xp, at, p), curvature(xp, at, p)
 
 
 def posterior(xp: ModuleType, z: Tensor, p: Parameters) -> Tensor:

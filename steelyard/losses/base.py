@@ -113,7 +113,7 @@ class Loss:
         raise NotImplementedError
 
     def _gradient_and_curvature(self, xp: ModuleType, at: Layout, values: Any) -> tuple[Tensor, Tensor]:
-        raise NotImplementedError
+        return self._gradient(xp, at, values), self._curvature(xp, at, values)
 
     def _pack(self, values: Mapping[str, Any]) -> Any:
         raise NotImplementedError
@@ -289,6 +289,20 @@ class Loss:
         at, values = self._arranged(xp, z, targets, class_axis)
         g, h = self._gradient_and_curvature(xp, at, values)
         return self._like_logits(xp, g, at, z), self._like_logits(xp, h, at, z)
+
+    def posterior(self, logits: Tensor, class_axis: int = 1) -> Tensor:  # noqa: ARG002
+        """Return class probabilities, corrected for what the loss did to the logits.
+
+        Raises
+        ------
+        InputError
+            The family has none: its `improper` says why.
+        """
+        raise InputError(
+            "a loss whose logits tell the probability of each label, for a posterior",
+            type(self).__name__,
+            f"{self.improper} Calibrate its logits on held-out rows, or choose thresholds with sy.decisions.",
+        )
 
     def _derivative(self, formula: Any, logits: Tensor, targets: Tensor, class_axis: int) -> Tensor:
         xp = self._namespace(logits, targets, None)

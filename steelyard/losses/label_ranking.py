@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, ClassVar, NamedTuple, NoReturn
+from typing import Any, ClassVar, NamedTuple
 
-from steelyard.errors import InputError
 from steelyard.losses.base import Loss, Terms
 from steelyard.losses.layout import Layout, broadcast_weight, plain_shape
 from steelyard.losses.parameters import Parameter
@@ -23,6 +22,7 @@ __all__ = ["two_way", "zlpr"]
 
 Tensor = Any
 
+_RANKS = "Labels that are there are ranked above those that are not, so that a logit alone tells no probability."
 _NONE = -1e30  # log 0: stays finite in sums, and e^ of it is 0
 
 
@@ -30,14 +30,6 @@ def _weighed(xp: ModuleType, x: Tensor, weight: Tensor) -> Tensor:
     """Return x + log weight."""
     there = weight > 0.0
     return xp.where(there, x + xp.log(xp.where(there, weight, 1.0)), _NONE)
-
-
-def _refused(loss: Loss) -> NoReturn:
-    raise InputError(
-        "a loss whose logits tell the probability of each label, for a posterior",
-        type(loss).__name__,
-        "this one ranks labels: calibrate its logits on held-out rows, or choose thresholds with sy.decisions.",
-    )
 
 
 class _NoParameters(NamedTuple):
@@ -75,9 +67,7 @@ class ZLPR(Loss):
     PARAMETERS: ClassVar[tuple[Parameter, ...]] = ()
     STATIC: ClassVar[tuple[str, ...]] = ("ignore_index", "reduction")
     dense_targets: ClassVar[bool] = True
-    improper: ClassVar[str | None] = (
-        "Labels that are there are ranked above those that are not, so that a logit alone tells no probability."
-    )
+    improper: ClassVar[str | None] = _RANKS
 
     def __init__(self, ignore_index: int | None = None, reduction: str = "mean") -> None:
         self._set({}, ignore_index=ignore_index, reduction=reduction)
@@ -105,19 +95,6 @@ class ZLPR(Loss):
     def _curvature(self, xp: ModuleType, at: Layout, values: Any) -> Tensor:  # noqa: ARG002
         h = sum(w * (1.0 - w) for w in self._shares(xp, at))
         return xp.where(h > 1e-16, h, 1e-16)
-
-    def _gradient_and_curvature(self, xp: ModuleType, at: Layout, values: Any) -> tuple[Tensor, Tensor]:
-        return self._gradient(xp, at, values), self._curvature(xp, at, values)
-
-    def posterior(self, logits: Tensor, class_axis: int = 1) -> NoReturn:  # noqa: ARG002
-        """Refuse: the loss of a label depends on the others, so that its logit alone does not tell.
-
-        Raises
-        ------
-        InputError
-            Always.
-        """
-        _refused(self)
 
 
 class _Temperatures(NamedTuple):
@@ -206,9 +183,7 @@ class TwoWay(Loss):
     )
     STATIC: ClassVar[tuple[str, ...]] = ("ignore_index", "reduction")
     dense_targets: ClassVar[bool] = True
-    improper: ClassVar[str | None] = (
-        "Labels that are there are ranked above those that are not, so that a logit alone tells no probability."
-    )
+    improper: ClassVar[str | None] = _RANKS
 
     def __init__(
         self,
@@ -278,19 +253,6 @@ class TwoWay(Loss):
             parts.append(w * s * (bend + (1.0 - s) * (p - q) * (p - q)))
         h = _as_before(xp, parts[0] + _turned(xp, parts[1]), at)
         return xp.where(h > 1e-16, h, 1e-16)
-
-    def _gradient_and_curvature(self, xp: ModuleType, at: Layout, values: Any) -> tuple[Tensor, Tensor]:
-        return self._gradient(xp, at, values), self._curvature(xp, at, values)
-
-    def posterior(self, logits: Tensor, class_axis: int = 1) -> NoReturn:  # noqa: ARG002
-        """Refuse: only differences between logits matter to this loss.
-
-        Raises
-        ------
-        InputError
-            Always.
-        """
-        _refused(self)
 
 
 @recipe(

@@ -140,9 +140,6 @@ class SigmoidCrossEntropy(Loss):
     def _curvature(self, xp: ModuleType, at: Layout, values: Any) -> Tensor:
         return _sigmoid.curvature(xp, at, values)
 
-    def _gradient_and_curvature(self, xp: ModuleType, at: Layout, values: Any) -> tuple[Tensor, Tensor]:
-        return _sigmoid.gradient_and_curvature(xp, at, values)
-
     @property
     def has_posterior(self) -> bool:
         """Whether logits alone tell probabilities: not with re-balancing by the labels of a row."""
