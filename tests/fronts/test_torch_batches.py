@@ -26,6 +26,7 @@ def test_through_a_data_loader(workers: int) -> None:
         TensorDataset(torch.tensor(Y)),
         batch_sampler=sy.torch.BalancedBatchSampler(torch.tensor(Y), batch_size=6),
         num_workers=workers,
+        multiprocessing_context="spawn" if workers else None,  # JAX, where a test has begun it, bears no fork
     )
     batches = [batch for (batch,) in loader]
     assert len(batches) == len(loader) == -(-len(Y) // 6)
