@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from steelyard.errors import InputError
+from steelyard.errors import InputError, integer
 from steelyard.weights import ClassCounts
 from steelyard.weights.counts import as_counts
 
@@ -76,9 +76,9 @@ def balanced_batches(
     >>> len(batches), [int(labels.numpy().sum()) for _, labels in batches][:3]
     (13, [4, 4, 4])
     """
-    for name, value in (("batch_size", batch_size), ("n_batches", n_batches)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1):
-            raise InputError(f"`{name}` as a positive integer", repr(value))
+    batch_size = integer("batch_size", batch_size)
+    if n_batches is not None:
+        n_batches = integer("n_batches", n_batches)
     if isinstance(data, tf.data.Dataset):
         streams, rows = _of_data_set(data, labels, counts)
         finish = None

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler
 
-from steelyard.errors import InputError
+from steelyard.errors import InputError, integer
 from steelyard.sampling import stratified_batches
 from steelyard.weights import ClassCounts
 
@@ -85,12 +85,12 @@ class BalancedBatchSampler(Sampler[list[int]]):
             num_replicas = torch.distributed.get_world_size() if together else 1
         if rank is None:
             rank = torch.distributed.get_rank() if together else 0
-        self.batch_size = _positive("batch_size", batch_size)
-        self.num_replicas = _positive("num_replicas", num_replicas)
+        self.batch_size = integer("batch_size", batch_size)
+        self.num_replicas = integer("num_replicas", num_replicas)
         if not 0 <= rank < num_replicas:
             raise InputError(f"`rank` in [0, {num_replicas - 1}]", str(rank))
         filled = -(-self._labels.size // (batch_size * num_replicas))
-        self.n_batches = filled if n_batches is None else _positive("n_batches", n_batches)
+        self.n_batches = filled if n_batches is None else integer("n_batches", n_batches)
         self.rank, self.seed, self.epoch = rank, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -105,9 +105,3 @@ class BalancedBatchSampler(Sampler[list[int]]):
         self.epoch += 1
         drawn = stratified_batches(self._labels, self.n_batches * self.num_replicas, self.batch_size, generator)
         yield from drawn[self.rank :: self.num_replicas].tolist()
-
-
-def _positive(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise InputError(f"`{name}` as a positive integer", repr(value))
-    return int(value)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from numbers import Integral
 
-__all__ = ["InputError", "MissingDependencyError", "one_of"]
+__all__ = ["InputError", "MissingDependencyError", "integer", "one_of"]
 
 
 class InputError(ValueError):
@@ -77,3 +78,18 @@ def one_of(parameter: str, value: object, options: Iterable[str]) -> str:
         return value
     listed = "{" + ", ".join(repr(o) for o in options) + "}"
     raise InputError(f"`{parameter}` in {listed}", repr(value), did_you_mean(str(value), options))
+
+
+def integer(parameter: str, value: object, least: int = 1) -> int:
+    """Return `value` when it is an integer (of Python or NumPy) of at least `least`, else raise an `InputError`.
+
+    Examples
+    --------
+    >>> integer("batch_size", 0)
+    Traceback (most recent call last):
+    ...
+    steelyard.errors.InputError: Expected `batch_size` as a positive integer; got 0.
+    """
+    if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least:
+        return int(value)
+    raise InputError(f"`{parameter}` as {'a positive integer' if least == 1 else f'an integer ≥ {least}'}", repr(value))

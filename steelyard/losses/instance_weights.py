@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard import _ops
-from steelyard.errors import InputError
+from steelyard.errors import InputError, integer
 from steelyard.losses.layout import arrange
 from steelyard.losses.multi_label import equalization_v2
 from steelyard.losses.sigmoid import SigmoidCrossEntropy
@@ -104,12 +104,10 @@ class GradientDensity:
     """
 
     def __init__(self, bins: int = 30, momentum: float = 0.75) -> None:
-        if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or bins < 1:
-            raise InputError("`bins` as a positive integer", repr(bins))
         if not 0.0 <= momentum < 1.0:
             raise InputError("`momentum` in [0, 1)", repr(momentum))
         self.momentum = float(momentum)
-        self.histogram: Floats = np.zeros(int(bins))
+        self.histogram: Floats = np.zeros(integer("bins", bins))
 
     def of_batch(self, norm: Tensor, mask: Tensor | None = None) -> GradientDensity:
         """Return the counts of this batch alone: what ranks exchange and add up before `update`.
@@ -232,11 +230,10 @@ class GradientBalance:
     """
 
     def __init__(self, n_labels: int, alpha: float = 4.0, gamma: float = 12.0, mu: float = 0.8) -> None:
-        if isinstance(n_labels, bool) or not isinstance(n_labels, (int, np.integer)) or n_labels < 1:
-            raise InputError("`n_labels` as a positive integer", repr(n_labels))
+        n_labels = integer("n_labels", n_labels)
         self.alpha, self.gamma, self.mu = float(alpha), float(gamma), float(mu)
-        self.positive: Floats = np.zeros(int(n_labels))
-        self.negative: Floats = np.zeros(int(n_labels))
+        self.positive: Floats = np.zeros(n_labels)
+        self.negative: Floats = np.zeros(n_labels)
         self.loss()  # checks the parameters
 
     def loss(self, **settings: Any) -> SigmoidCrossEntropy:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from steelyard import _ops
-from steelyard.errors import InputError
+from steelyard.errors import InputError, integer
 from steelyard.losses.base import Loss
 
 __all__ = ["check_classes", "closed", "numbers_of", "opened", "present"]
@@ -30,8 +30,7 @@ def opened(loss: Loss, n_classes: int | None, pairs: bool) -> Loss:
         if pairs:
             raise InputError("`n_classes` with pairs=True", "None")
         return loss
-    if isinstance(n_classes, bool) or not isinstance(n_classes, (int, np.integer)) or n_classes < 1:
-        raise InputError("`n_classes` as a positive integer", repr(n_classes))
+    integer("n_classes", n_classes)
     if not pairs:
         return loss.expand(n_classes)
     if loss.dense_targets:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard.errors import InputError
+from steelyard.errors import InputError, integer
 from steelyard.metrics.confusion import confusion_matrix, recalls
 
 __all__ = ["RunningConfusion"]
@@ -39,11 +39,9 @@ class RunningConfusion:
     """
 
     def __init__(self, n_classes: int, decay: float = 0.0) -> None:
-        if isinstance(n_classes, bool) or not isinstance(n_classes, (int, np.integer)) or n_classes < 2:
-            raise InputError("`n_classes` as an integer ≥ 2", repr(n_classes))
         if not 0.0 <= decay <= 1.0:
             raise InputError("`decay` in [0, 1]", repr(decay))
-        self.n_classes, self.decay = int(n_classes), float(decay)
+        self.n_classes, self.decay = integer("n_classes", n_classes, 2), float(decay)
         self.matrix: Floats = np.zeros((self.n_classes, self.n_classes))
 
     def update(self, confusion: Any) -> None:
