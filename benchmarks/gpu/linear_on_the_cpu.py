@@ -17,10 +17,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "speed"))
 import torch
 import torch.nn.functional as F
-from bench_counts import commit, interleaved  # the timing of all benchmarks
+from bench_counts import interleaved  # the timing of all benchmarks
+from machine import commit
 
 import steelyard as sy
 

@@ -18,7 +18,6 @@ import platform
 import sys
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -33,6 +32,9 @@ import torch.nn.functional as F
 import steelyard as sy
 from steelyard._ops import torch as xp
 from steelyard.kernels import torch_rows
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import machine
 
 LOGITS = ((8192, 32768), (16384, 128256), (65536, 1000))
 LINEAR = ((8192, 4096, 128256), (16384, 2048, 32000), (65536, 1024, 8142), (4096, 768, 1_000_000))
@@ -293,12 +295,7 @@ def linear_of(m: Machine, n: int, d: int, c: int) -> None:
 
 
 def facts(m: Machine) -> dict[str, Any]:
-    packages = {}
-    for name in ("torch", "triton", "numpy", "liger_kernel", "cut-cross-entropy"):
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            packages[name] = None
+    packages = machine.versions(("torch", "triton", "numpy", "liger_kernel", "cut-cross-entropy"), absent=None)
     name = platform.processor() if m.rehearsed else torch.cuda.get_device_name()
     return {"device": name, "packages": packages, "steelyard": sy.__version__, "python": platform.python_version()}
 

@@ -23,15 +23,13 @@ Writes benchmarks/kernels/results/bench.json and bench.md; with --quick or --onl
 """
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+from benchmarks import machine
 from benchmarks.kernels import running, tables
 from benchmarks.kernels.cases import DTYPES
 from benchmarks.kernels.processes import ROOT
@@ -43,32 +41,6 @@ PACKAGES = (
     "steelyard", "numpy", "torch", "jax", "optax", "tensorflow-cpu", "keras", "imbalanced-losses", "balanced-loss",
     "torchvision",
 )  # fmt: skip
-
-
-def versions():
-    """Return the versions of everything that may take part."""
-    out = {}
-    for name in PACKAGES:
-        try:
-            out[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            out[name] = "not installed"
-    return out
-
-
-def device():
-    """Return the name of the processor."""
-    info = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
-def commit():
-    def git(*words):
-        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-
-    head = git("rev-parse", "--short", "HEAD") or "unknown"
-    return head + (" with changes" if git("status", "--porcelain", "--untracked-files=no") else "")
 
 
 def written(found):
@@ -96,8 +68,17 @@ def measured(asked):
     from steelyard import kernels
 
     begun = time.perf_counter()
-    found = {"device": device(), "cores": len(os.sched_getaffinity(0)), "commit": commit(), "quick": asked.quick}
-    found |= {"kernels": str(kernels.available()), "versions": versions(), "load": {"before": os.getloadavg()[0]}}
+    found = {
+        "device": machine.processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "commit": machine.commit(),
+        "quick": asked.quick,
+    }
+    found |= {
+        "kernels": str(kernels.available()),
+        "versions": machine.versions(PACKAGES),
+        "load": {"before": os.getloadavg()[0]},
+    }
     asked.frameworks = [name for name, package in FRAMEWORKS.items() if found["versions"][package] != "not installed"]
     found |= {"rows": [], "processes": {}}
     if "steps" in asked.only:

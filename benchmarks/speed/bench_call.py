@@ -20,7 +20,8 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from bench_counts import commit, interleaved  # the timing of all benchmarks in this folder
+from bench_counts import interleaved  # the timing of all benchmarks in this folder
+from machine import commit
 
 import steelyard as sy
 

@@ -23,10 +23,8 @@ Prints Markdown; writes benchmarks/speed/results/bench_compare.json (with --quic
 
 import argparse
 import dataclasses
-import importlib.metadata
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -37,6 +35,9 @@ from pathlib import Path
 
 import numpy as np
 import peers
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import machine
 from peers import BATCH, CLASSES, FEATURES, FOLDS, data, folds, timed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -266,13 +267,9 @@ def run_for_run(asked):
         "steelyard, all cores": Child("steelyard", asked.backend, len(os.sched_getaffinity(0))),
         "steelyard, one core": Child("steelyard", asked.backend, 1),
     }
-    missing = []
-    for name, package in PEERS.items():
-        try:
-            importlib.metadata.version(package)
-            children[name] = Child(name, asked.backend, 1)
-        except importlib.metadata.PackageNotFoundError:
-            missing.append(name)
+    found = machine.versions(PEERS.values(), absent=None)
+    missing = [name for name, package in PEERS.items() if found[package] is None]
+    children |= {name: Child(name, asked.backend, 1) for name in PEERS if name not in missing}
     peak = children["steelyard, one core"].ask(peak=True)
     out = []
     for rows in rows_of:
@@ -440,21 +437,10 @@ def printed(found):
 
 
 def facts(asked):
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
     wanted = ("steelyard", "numpy", "jax", "torch", "skorch", "keras", "tensorflow-cpu", "scikit-learn")
-    versions = {}
-    for name in wanted:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    device = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.machine(),
-    )
-    return {"device": device, "cores": len(os.sched_getaffinity(0)), "commit": commit.strip() or "unknown",
+    return {"device": machine.processor(), "cores": len(os.sched_getaffinity(0)), "commit": machine.commit(),
             "load_before": os.getloadavg()[0], "backend": in_use(asked.backend), "quick": asked.quick,
-            "versions": versions}  # fmt: skip
+            "versions": machine.versions(wanted)}  # fmt: skip
 
 
 def main():

@@ -24,16 +24,8 @@ import numpy as np
 
 import steelyard as sy
 
-
-def commit() -> str:
-    found = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return found.stdout.strip() or "unknown"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from machine import commit
 
 
 def interleaved(variants: dict[str, Callable[[], object]], repeats: int) -> dict[str, dict[str, float]]:
