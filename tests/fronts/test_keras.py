@@ -16,6 +16,7 @@ import pytest
 
 import steelyard as sy
 from steelyard.errors import InputError
+from tests.fronts.keras_models import compiled, evaluated, linear, logits_of
 from tests.fronts.points import PAIRED, SIGMOID, SWITCHABLE, batch, expected, expected_sigmoid
 
 pytestmark = [
@@ -30,25 +31,6 @@ BACKEND = keras.backend.backend()
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(32, 4)).astype(np.float32)
 Y = np.arange(32) % 3
-
-
-def linear(outputs: int = 3, **settings: Any) -> Any:
-    keras.utils.set_random_seed(0)
-    return keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(outputs, **settings)])
-
-
-def compiled(loss: Any, model: Any = None, rate: float = 0.0, **settings: Any) -> Any:
-    model = linear() if model is None else model
-    model.compile(optimizer=keras.optimizers.SGD(rate), loss=loss, **settings)
-    return model
-
-
-def logits_of(model: Any, x: Any = X) -> np.ndarray:
-    return np.asarray(model.predict(x, batch_size=len(x), verbose=0), dtype=np.float64)
-
-
-def evaluated(model: Any, x: Any, y: Any, **settings: Any) -> float:
-    return float(model.evaluate(x, y, batch_size=len(x), verbose=0, **settings))
 
 
 # --- values -----------------------------------------------------------------------------------------------------
@@ -83,7 +65,7 @@ def test_keras_own_loss_where_nothing_is_weighted() -> None:
 def test_one_step_of_gradient_descent_by_hand(mode: dict[str, Any]) -> None:
     loss, parameters = SWITCHABLE["VS"]
     model = compiled(sy.keras.Loss(loss), rate=0.5, **mode)
-    z = logits_of(model)
+    z = logits_of(model, X)
     kernel, bias = (np.asarray(w, dtype=np.float64) for w in model.get_weights())
     model.fit(X, Y, batch_size=32, epochs=1, shuffle=False, verbose=0)
     _, slope = expected(parameters, z, Y)
@@ -102,7 +84,7 @@ def test_forms_of_labels(form: str, name: str) -> None:
     }.get(form)
     labels = Y.astype(form) if labels is None else labels
     model = compiled(sy.keras.Loss(SWITCHABLE[name][0]))
-    want, _ = expected(SWITCHABLE[name][1], logits_of(model), Y)
+    want, _ = expected(SWITCHABLE[name][1], logits_of(model, X), Y)
     assert evaluated(model, X, labels) == pytest.approx(want, rel=1e-5)
 
 
@@ -113,7 +95,7 @@ def test_sigmoid_family_with_one_logit(name: str, shape: tuple[int, ...], dtype:
     loss, parameters = SIGMOID[name]
     t = (np.arange(32) % 2).astype(dtype)
     model = compiled(sy.keras.Loss(loss), linear(1))
-    z = logits_of(model)[:, 0]
+    z = logits_of(model, X)[:, 0]
     assert evaluated(model, X, t.reshape(shape)) == pytest.approx(expected_sigmoid(parameters, z, t), rel=1e-5)
 
 
@@ -121,7 +103,7 @@ def test_several_labels() -> None:
     t = (RNG.random((32, 3)) < 0.4).astype(np.float32)
     loss = sy.losses.binary_cross_entropy(pos_weight=[2.0, 5.0, 9.0])
     model = compiled(sy.keras.Loss(loss), linear(3))
-    want = expected_sigmoid({"pos_weight": [2.0, 5.0, 9.0]}, logits_of(model), t)
+    want = expected_sigmoid({"pos_weight": [2.0, 5.0, 9.0]}, logits_of(model, X), t)
     assert evaluated(model, X, t) == pytest.approx(want, rel=1e-5)
 
 
@@ -141,7 +123,7 @@ def test_per_example_values() -> None:
 def test_sample_weight(shape: tuple[int, ...]) -> None:
     s = RNG.uniform(0.1, 3.0, 32).astype(np.float32)
     model = compiled(sy.keras.Loss(SWITCHABLE["focal"][0]))
-    want, _ = expected(SWITCHABLE["focal"][1], logits_of(model), Y, s)
+    want, _ = expected(SWITCHABLE["focal"][1], logits_of(model, X), Y, s)
     assert evaluated(model, X, Y, sample_weight=s.reshape(shape)) == pytest.approx(want, rel=1e-5)
 
 
@@ -227,7 +209,7 @@ def test_mixed_precision(policy: str) -> None:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=256.0)
     model.compile(optimizer=optimizer, loss=sy.keras.Loss(SWITCHABLE["focal"][0], n_classes=3))
     before = model.get_weights()[0]
-    z = logits_of(model)
+    z = logits_of(model, X)
     want, slope = expected(SWITCHABLE["focal"][1], z, Y)
     assert evaluated(model, X, Y) == pytest.approx(want, rel=1e-4)
     model.fit(X, Y, batch_size=32, shuffle=False, verbose=0)
@@ -335,7 +317,7 @@ def test_a_callback_switches_the_loss_at_every_epoch(kind: str, jit_compile: boo
     model.compile(optimizer=keras.optimizers.SGD(0.0), loss=loss, jit_compile=jit_compile)
     switch = Switch(loss)
     history = model.fit(X, Y, batch_size=32, epochs=len(PAIRED), verbose=0, callbacks=[switch])
-    z = logits_of(model)
+    z = logits_of(model, X)
     want = [expected(parameters, z, Y)[0] for _, parameters in PAIRED.values()]
     np.testing.assert_allclose(history.history["loss"], want, rtol=1e-5)
     assert list(history.history) == ["loss"]
@@ -349,7 +331,7 @@ def test_a_callback_switches_the_loss_between_batches() -> None:
     loss = Counted(sy.losses.cross_entropy(), n_classes=3, pairs=True)
     loss.attach(model)
     compiled(loss, model)
-    z = logits_of(model)
+    z = logits_of(model, X)
     model.fit(X, Y, batch_size=8, shuffle=False, verbose=0, callbacks=[Switch(loss, each_batch=True)])
     plan = list(PAIRED.values())[:4]
     parts = [expected(p, z[8 * i : 8 * i + 8], Y[8 * i : 8 * i + 8])[0] for i, (_, p) in enumerate(plan)]
@@ -364,7 +346,7 @@ def test_evaluation_sees_the_switched_loss() -> None:
     compiled(loss, model)
     for core, parameters in SWITCHABLE.values():
         loss.assign(core)
-        assert evaluated(model, X, Y) == pytest.approx(expected(parameters, logits_of(model), Y)[0], rel=1e-5)
+        assert evaluated(model, X, Y) == pytest.approx(expected(parameters, logits_of(model, X), Y)[0], rel=1e-5)
 
 
 def test_attaching_changes_no_weights() -> None:
@@ -386,12 +368,12 @@ def test_jax_without_attach() -> None:
     loss = sy.keras.Loss(sy.losses.cross_entropy(), n_classes=3)
     loss.assign(sy.losses.focal())  # nothing was compiled yet: this is seen
     compiled(loss, model)
-    assert evaluated(model, X, Y) == pytest.approx(expected({"gamma": 2.0}, logits_of(model), Y)[0], rel=1e-5)
+    assert evaluated(model, X, Y) == pytest.approx(expected({"gamma": 2.0}, logits_of(model, X), Y)[0], rel=1e-5)
     with pytest.raises(InputError, match="`attach\\(model\\)` before `fit`.*as constants.*after model.compile"):
         loss.assign(sy.losses.cross_entropy())
     loss.attach(model)
     loss.assign(sy.losses.cross_entropy())
-    assert evaluated(model, X, Y) == pytest.approx(expected({}, logits_of(model), Y)[0], rel=1e-5)
+    assert evaluated(model, X, Y) == pytest.approx(expected({}, logits_of(model, X), Y)[0], rel=1e-5)
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="a call on the other backends does nothing")
@@ -498,7 +480,7 @@ def test_a_saved_model_in_a_fresh_process(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     refused, switched, plain = run.stdout.split("\n")[:3]
     assert refused == "refused: True"  # Keras does not import what a file names
-    z = logits_of(model)
+    z = logits_of(model, X)
     assert float(switched) == pytest.approx(expected(SWITCHABLE["VS"][1], z, Y)[0], rel=1e-5)
     assert float(plain) == pytest.approx(expected({}, z, Y)[0], rel=1e-5)
 

@@ -14,6 +14,7 @@ import pytest
 
 import steelyard as sy
 from steelyard.errors import InputError
+from tests.fronts.keras_models import compiled, evaluated, linear, logits_of
 from tests.fronts.points import expected, expected_sigmoid
 
 pytestmark = [
@@ -30,24 +31,6 @@ X = RNG.normal(size=(32, 4)).astype(np.float32)
 Y = np.arange(32) % 3
 COUNTS = sy.ClassCounts.from_counts([900, 80, 20])
 PRIORS = np.array([0.9, 0.08, 0.02])
-
-
-def linear(outputs: int = 3, shape: tuple[int, ...] = (4,), **settings: Any) -> Any:
-    keras.utils.set_random_seed(0)
-    return keras.Sequential([keras.layers.Input(shape), keras.layers.Dense(outputs, **settings)])
-
-
-def compiled(loss: Any, model: Any, rate: float = 0.0, **settings: Any) -> Any:
-    model.compile(optimizer=keras.optimizers.SGD(rate), loss=loss, **settings)
-    return model
-
-
-def logits_of(model: Any, x: Any = X) -> np.ndarray:
-    return np.asarray(model.predict(x, batch_size=len(x), verbose=0), dtype=np.float64)
-
-
-def evaluated(model: Any, x: Any, y: Any, **settings: Any) -> float:
-    return float(model.evaluate(x, y, batch_size=len(x), verbose=0, **settings))
 
 
 # --- class weights where fit(class_weight=…) does not work ------------------------------------------------------
@@ -237,7 +220,7 @@ def test_deferred_weights(gamma: float) -> None:
     schedule = sy.schedules.deferred(COUNTS, start=2, scheme="balanced")
     traces = Traces(loss)
     got = fit(model, [sy.keras.ClassWeightScheduler(schedule), traces], epochs=4)
-    z, after = logits_of(model), sy.class_weight("balanced", COUNTS, normalize="n_classes")
+    z, after = logits_of(model, X), sy.class_weight("balanced", COUNTS, normalize="n_classes")
     plain, weighted = (expected({"gamma": gamma, **w}, z, Y)[0] for w in ({}, {"class_weight": after}))
     np.testing.assert_allclose(got, [plain, plain, weighted, weighted], rtol=1e-5)
     assert loss.loss.replace(class_weight=None) == sy.losses.focal(gamma)
@@ -252,7 +235,7 @@ def test_a_resumed_training_goes_on_in_the_schedule() -> None:
     schedule = sy.schedules.deferred(COUNTS, start=2, scheme="balanced")
     got = fit(model, [sy.keras.ClassWeightScheduler(schedule)], epochs=3, initial_epoch=2)
     after = sy.class_weight("balanced", COUNTS)
-    assert got == pytest.approx([expected({"class_weight": after}, logits_of(model), Y)[0]], rel=1e-5)
+    assert got == pytest.approx([expected({"class_weight": after}, logits_of(model, X), Y)[0]], rel=1e-5)
 
 
 def test_batches_are_counted_over_all_epochs() -> None:
@@ -262,7 +245,7 @@ def test_batches_are_counted_over_all_epochs() -> None:
     got = []
     for _ in range(2):  # a second fit goes on where the optimiser stands
         got += fit(model, [sy.keras.ClassWeightScheduler(schedule, unit="batch")], epochs=1, size=8)
-    z = logits_of(model)
+    z = logits_of(model, X)
     parts = [slice(8 * i, 8 * i + 8) for i in range(4)]
     plain, weighted = ([expected(p, z[part], Y[part])[0] for part in parts] for p in ({}, {"class_weight": after}))
     assert got == pytest.approx([np.mean(plain), np.mean(plain[:2] + weighted[2:])], rel=1e-5)
@@ -282,7 +265,7 @@ def test_recall_driven_weights_follow_the_rows(form: str) -> None:
     decided = logits_of(model, x_held).argmax(1)
     missed = np.array([(decided[y_held == c] != c).sum() for c in range(3)])
     w = np.maximum(missed, 1) / np.bincount(y_held)
-    z = logits_of(model)
+    z = logits_of(model, X)
     assert len(set(w)) > 1
     assert got == pytest.approx([expected(p, z, Y)[0] for p in ({}, {"class_weight": w})], rel=1e-5)
 
